@@ -6,7 +6,6 @@ import mimetypes
 from dataclasses import dataclass, field
 from os import PathLike
 from pathlib import Path
-from typing import Union
 
 __all__ = ["File"]
 
@@ -28,7 +27,7 @@ class File:
     media_type: str = ""
 
     @classmethod
-    def from_path(cls, path: Union[str, PathLike[str]], media_type: str = "") -> File:
+    def from_path(cls, path: str | PathLike[str], media_type: str = "") -> File:
         """Read a local file.
 
         Args:
@@ -46,7 +45,7 @@ class File:
         """Give the content."""
         return self.data
 
-    def save(self, path: Union[str, PathLike[str]]) -> Path:
+    def save(self, path: str | PathLike[str]) -> Path:
         """Write the content.
 
         Args:

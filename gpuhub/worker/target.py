@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, Literal, Mapping
+from typing import Any, Literal, Mapping
 
 __all__ = ["Kind", "Target"]
 
@@ -35,7 +35,7 @@ class Target:
         if self.kind not in _KINDS:
             raise ValueError(f"target kind must be one of {', '.join(_KINDS)} (got {self.kind!r})")
 
-    def to_dict(self) -> Dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Give the fields as JSON values."""
         return asdict(self)
 

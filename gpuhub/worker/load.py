@@ -1,0 +1,89 @@
+"""Imports the user's code from an unpacked bundle."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from gpuhub.worker.handler import Handler
+from gpuhub.worker.target import Target
+
+__all__ = ["MANIFEST", "load_bundle", "load_target", "raw_object", "read_manifest"]
+
+MANIFEST = "manifest.json"
+
+
+def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read the manifest of an unpacked bundle.
+
+    Raises:
+        ValueError: The folder holds no bundle.
+    """
+    path = Path(folder, MANIFEST)
+    try:
+        manifest = json.loads(path.read_text("utf-8"))
+        Target.from_dict(manifest["target"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{folder} is no gpuhub bundle: {path.name}: {error}") from error
+    return dict(manifest)
+
+
+def load_bundle(folder: str | os.PathLike[str]) -> Handler:
+    """Give the handler of an unpacked bundle's target; see :func:`load_target`.
+
+    Raises:
+        ValueError: The folder holds no bundle.
+    """
+    manifest = read_manifest(folder)
+    target = Target.from_dict(manifest["target"])
+    return load_target(folder, target, manifest.get("path", ["app"]))
+
+
+def load_target(
+    folder: str | os.PathLike[str] | None, target: Target, path: list[str] | None = None
+) -> Handler:
+    """Import the target's module and give its handler.
+
+    User code that fails to import gives a handler that reports this on every call: a worker
+    that crashed instead would be started again and again, and its caller would learn nothing.
+
+    Args:
+        folder: The unpacked bundle. ``None``: the module can be imported already.
+        target: What to load.
+        path: Folders of the bundle that modules are imported from. Default: ``app``.
+    """
+    try:
+        if folder is not None:
+            _extend_path(Path(folder).resolve(), path or ["app"])
+        return Handler(raw_object(_find(target)), target)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return Handler.failed(target, error)
+
+
+def _extend_path(folder: Path, path: list[str]) -> None:
+    wanted = [os.path.normpath(folder / entry) for entry in [*path, "runtime"]]
+    # One of the bundle's folders may hold the very gpuhub that runs this: keep its place.
+    sys.path[:] = [*wanted, *(entry for entry in sys.path if entry not in wanted)]
+    importlib.invalidate_caches()
+
+
+def _find(target: Target) -> Any:
+    found: Any = importlib.import_module(target.module)
+    for name in target.qualname.split("."):
+        found = getattr(found, name)
+    return found
+
+
+def raw_object(decorated: Any) -> Any:
+    """Give the user's own function or class behind gpuhub's decorator, if there is one.
+
+    Only gpuhub's own wrapper is taken off: what other decorators add belongs to the function.
+    """
+    is_ours = type(decorated).__module__.split(".")[0] == "gpuhub"
+    return decorated.__wrapped__ if is_ours and hasattr(decorated, "__wrapped__") else decorated

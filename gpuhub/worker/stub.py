@@ -1,0 +1,169 @@
+"""The ``gpuhub`` package of a container: every public name, and no work.
+
+The user's module imports ``gpuhub`` for its decorators. In the container they have nothing to
+do, so this file takes the library's place in a bundle: it imports nothing, and the user's module
+is there in milliseconds. What only makes sense on the client raises
+:class:`RuntimeError` when it is used.
+"""
+
+# No ``from __future__``, no imports: this file's whole point is to cost nothing.
+
+__version__ = "stub"
+
+_ELSEWHERE = "is not available inside the worker: it belongs to the program that calls it"
+
+_ERRORS = {
+    "GpuHubError": "",
+    "ConfigError": "GpuHubError",
+    "UnknownProvider": "ConfigError",
+    "AdapterNotInstalled": "ConfigError",
+    "MissingCredentials": "ConfigError",
+    "SpecError": "GpuHubError",
+    "UnsupportedSetting": "SpecError",
+    "UnknownGpu": "SpecError",
+    "ProviderError": "GpuHubError",
+    "AuthFailed": "ProviderError",
+    "NotFound": "ProviderError",
+    "RateLimited": "ProviderError",
+    "QuotaExceeded": "ProviderError",
+    "NoCapacity": "ProviderError",
+    "PayloadTooLarge": "ProviderError",
+    "BadRequest": "ProviderError",
+    "ProviderUnavailable": "ProviderError",
+    "MalformedResponse": "ProviderError",
+    "JournalError": "GpuHubError",
+    "DeployFailed": "GpuHubError",
+    "NotDeployed": "GpuHubError",
+    "CallFailed": "GpuHubError",
+    "RemoteError": "CallFailed",
+    "CallTimedOut": "CallFailed",
+    "CallCancelled": "CallFailed",
+    "CallExpired": "CallFailed",
+    "OutcomeUnknown": "CallFailed",
+}
+
+_DECLARATIONS = ("Batching", "Bucket", "Image", "Scaling", "Schedule", "Secret", "Volume", "gpu")
+_CLIENT_ONLY = (
+    "Call",
+    "CallOptions",
+    "Endpoint",
+    "EndpointStatus",
+    "Function",
+    "Plan",
+    "Workspace",
+    "connect",
+)
+_REMOTE = (
+    "deploy",
+    "endpoint",
+    "map",
+    "map_async",
+    "plan",
+    "remote",
+    "remote_async",
+    "spawn",
+    "spawn_async",
+    "stream",
+    "stream_async",
+)
+
+
+class _Unavailable:
+    """Stands for something of the client's; any use of it says so."""
+
+    def __init__(self, name):
+        self.__name__ = name
+
+    def __repr__(self):
+        return f"<gpuhub.{self.__name__}, not available inside the worker>"
+
+    def __call__(self, *args, **kwargs):
+        raise RuntimeError(f"gpuhub.{self.__name__} {_ELSEWHERE}")
+
+    def __getattr__(self, name):
+        # Python itself asks for special names, for example to inspect annotations.
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise RuntimeError(f"gpuhub.{self.__name__}.{name} {_ELSEWHERE}")
+
+    def __or__(self, other):
+        return object
+
+    __ror__ = __or__
+
+    def __getitem__(self, item):
+        return self
+
+
+class _DeclarationType(type):
+    def __getattr__(cls, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: cls(*args, **kwargs)
+
+
+class _Declaration(metaclass=_DeclarationType):
+    """Accepts whatever the real class accepts and keeps the named arguments."""
+
+    def __init__(self, *args, **kwargs):
+        self.__dict__.update(kwargs)
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda *args, **kwargs: self
+
+
+def _decorate(target):
+    """Give the user's object back, with the client's methods as clear refusals."""
+    for name in _REMOTE:
+        if not hasattr(target, name):
+            setattr(target, name, _Unavailable(f"function.{name}"))
+    if not hasattr(target, "local"):
+        target.local = target if not isinstance(target, type) else staticmethod(target)
+    return target
+
+
+def function(target=None, /, **settings):
+    """Take the place of the real decorator: give the function or class back."""
+    return _decorate if target is None else _decorate(target)
+
+
+def web(target=None, /, **settings):
+    """Take the place of the real decorator: give the function back."""
+    return _decorate if target is None else _decorate(target)
+
+
+def _error(name):
+    base = _ERRORS[name]
+    return type(name, (__getattr__(base) if base else Exception,), {"__module__": "gpuhub.errors"})
+
+
+def __getattr__(name):
+    if name == "File":
+        from gpuhub.worker.file import File as made  # noqa: PLC0415
+    elif name in _ERRORS:
+        made = _error(name)
+    elif name in _DECLARATIONS:
+        made = _DeclarationType(name, (_Declaration,), {"__module__": "gpuhub"})
+    elif name in _CLIENT_ONLY:
+        made = _Unavailable(name)
+    elif name == "errors":
+        made = _errors_module()
+    else:
+        raise AttributeError(
+            f"the gpuhub inside the worker has no {name!r}: it offers the decorators and what "
+            "they take, the errors and File"
+        )
+    globals()[name] = made
+    return made
+
+
+def _errors_module():
+    import sys  # noqa: PLC0415
+
+    module = type(sys)("gpuhub.errors", "The names of gpuhub's errors.")
+    for name in _ERRORS:
+        setattr(module, name, globals().get(name) or __getattr__(name))
+    sys.modules["gpuhub.errors"] = module
+    return module

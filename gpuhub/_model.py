@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gpuhub.errors import SpecError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 
 class Model(BaseModel):
@@ -32,21 +36,26 @@ class Model(BaseModel):
         try:
             super().__init__(**fields)
         except ValidationError as error:
-            raise spec_error(error) from None
+            raise spec_error(error, type(self)) from None
 
 
-def spec_error(error: ValidationError) -> SpecError:
+def spec_error(error: ValidationError, model: type[Model]) -> SpecError:
     """Turn pydantic's report into one error that names each field, its value and the rule."""
-    problems = []
-    for detail in error.errors(include_url=False):
-        field = ".".join([error.title, *(str(part) for part in detail["loc"])])
-        message = detail["msg"].removeprefix("Value error, ")
-        got = "" if "got " in message or detail["type"] == "missing" else _shown(detail["input"])
-        problems.append(f"{field}: {message}{got}")
     return SpecError(
-        "; ".join(problems),
+        "; ".join(_problem(error.title, detail, model) for detail in error.errors()),
         next_step=f"correct the argument; `help(gpuhub.{error.title})` lists the fields",
     )
+
+
+def _problem(title: str, detail: ErrorDetails, model: type[Model]) -> str:
+    field = ".".join([title, *(str(part) for part in detail["loc"])])
+    if detail["type"] == "extra_forbidden":
+        near = get_close_matches(str(detail["loc"][-1]), model.model_fields, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{field}: unknown field{hint}"
+    message = detail["msg"].removeprefix("Value error, ")
+    got = "" if "got " in message or detail["type"] == "missing" else _shown(detail["input"])
+    return f"{field}: {message}{got}"
 
 
 def _shown(value: Any) -> str:

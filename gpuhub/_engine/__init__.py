@@ -1,0 +1,12 @@
+"""The use cases: check, plan, deploy, wait, invoke, poll.
+
+``async def`` over an injected :class:`~gpuhub.adapter.Io`, no I/O of its own besides the journal.
+"""
+
+from __future__ import annotations
+
+from gpuhub._engine.calls import CallSettings, Calls
+from gpuhub._engine.deployments import Deployments
+from gpuhub._engine.planning import Planner
+
+__all__ = ["CallSettings", "Calls", "Deployments", "Planner"]

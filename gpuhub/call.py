@@ -1,0 +1,115 @@
+"""A call that was spawned: its state, result and cancel, from any process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import TypeVar
+
+from gpuhub.adapter import CallRef, CallState, CancelReceipt, Phase
+from gpuhub.codec import WireCodec, codec_for
+from gpuhub.errors import GpuHubError
+from gpuhub.workspace import Workspace, current_workspace
+
+if TYPE_CHECKING:
+    from gpuhub._session import Session
+
+__all__ = ["Call"]
+
+R = TypeVar("R", default=Any)
+
+
+class Call(Generic[R]):
+    """One call at a provider. Made by ``spawn``, or from its id by :meth:`from_id`."""
+
+    def __init__(self, session: Session, ref: CallRef, codec: WireCodec) -> None:
+        self._session = session
+        self._codec = codec
+        self.ref = ref
+
+    @classmethod
+    def from_id(cls, call_id: str, *, workspace: Workspace | None = None) -> Call[Any]:
+        """The call of an id that :attr:`id` gave, in this process or another.
+
+        Without the function's annotations the result comes as plain JSON values; use
+        ``embed.call(id)`` to get it as the function returns it.
+
+        Args:
+            call_id: ``provider://deployment/call-id``.
+            workspace: Whose credentials to use. Default: the current one.
+
+        Raises:
+            ConfigError: It is no such text, or the provider is unknown.
+        """
+        ref = CallRef.parse(call_id)
+        session = (workspace or current_workspace()).session(ref.provider)
+        return Call(session, ref, codec_for(None, None))
+
+    def __repr__(self) -> str:
+        """Show the id."""
+        return f"Call({self.id!r})"
+
+    @property
+    def id(self) -> str:
+        """Text form, ``provider://deployment/call-id``: survives a restart."""
+        return str(self.ref)
+
+    def state(self) -> CallState:
+        """Ask the provider once. A forgotten call is :attr:`Phase.EXPIRED`.
+
+        Raises:
+            ProviderError: It could not be asked.
+        """
+        return self._session.run(lambda io: self._session.calls.state(io, self.ref))
+
+    async def state_async(self) -> CallState:
+        """Ask the provider once. See :meth:`state`."""
+        return await self._session.run_async(lambda io: self._session.calls.state(io, self.ref))
+
+    def result(self, timeout: float | None = None) -> R:
+        """Wait for the result.
+
+        Args:
+            timeout: Seconds to wait; the call goes on when they are over. Default: no limit.
+
+        Raises:
+            RemoteError: The function raised.
+            CallFailed: The call ended without a result, or not in time.
+        """
+        state = self._session.run(lambda io: self._session.calls.wait(io, self.ref, timeout))
+        return self._decode(state)
+
+    async def result_async(self, timeout: float | None = None) -> R:  # noqa: ASYNC109
+        """Wait for the result. See :meth:`result`."""
+        state = await self._session.run_async(
+            lambda io: self._session.calls.wait(io, self.ref, timeout)
+        )
+        return self._decode(state)
+
+    def cancel(self) -> CancelReceipt:
+        """Stop the call and say what that achieved."""
+        return self._session.run(lambda io: self._session.calls.cancel(io, self.ref))
+
+    async def cancel_async(self) -> CancelReceipt:
+        """Stop the call and say what that achieved."""
+        return await self._session.run_async(lambda io: self._session.calls.cancel(io, self.ref))
+
+    @property
+    def done(self) -> bool:
+        """Whether the call has ended; asks the provider."""
+        return self.state().phase not in (Phase.QUEUED, Phase.RUNNING)
+
+    def _decode(self, state: CallState) -> R:
+        value: R = decoded(self._codec, state)
+        return value
+
+
+def decoded(codec: WireCodec, state: CallState) -> Any:
+    """The value of an ended call; errors learn which call they are about."""
+    try:
+        return codec.decode_result(state.output or b"")
+    except GpuHubError as error:
+        error.provider = error.provider or state.ref.provider
+        if hasattr(error, "call_id") and not error.call_id:
+            error.call_id = str(state.ref)
+        raise

@@ -1,0 +1,408 @@
+"""A deployment, seen from the outside: call it, watch it, change it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic
+
+from typing_extensions import ParamSpec, TypeVar
+
+from gpuhub._engine.calls import CallSettings
+from gpuhub._map import MapOptions, map_blocking, map_on_loop
+from gpuhub._payloads import Payloads
+from gpuhub.adapter import DeploymentRef, EndpointStatus, LogLine, Version
+from gpuhub.call import Call, decoded
+from gpuhub.codec import WireCodec, codec_for
+from gpuhub.errors import ConfigError
+from gpuhub.registry import provider_of_scheme
+from gpuhub.scaling import Scaling
+from gpuhub.workspace import Workspace, current_workspace
+
+if TYPE_CHECKING:
+    from gpuhub._engine.calls import BoundedIo
+    from gpuhub._session import Session
+
+__all__ = ["Endpoint", "ScaleReport"]
+
+P = ParamSpec("P", default=...)
+R = TypeVar("R", default=Any)
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleReport:
+    """What a live change of the limits did.
+
+    Attributes:
+        scaling: The limits now in force.
+        until: What puts the declared limits back.
+    """
+
+    scaling: Scaling
+    until: str = "the next deploy, which sends the limits of the decorator again"
+
+
+class Endpoint(Generic[P, R]):
+    """A deployment at a provider.
+
+    Comes from ``function.deploy()``, ``function.endpoint()`` or :meth:`connect`. Whether it
+    exists is found out at the first use, once.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        name: str,
+        codec: WireCodec,
+        *,
+        ref: DeploymentRef | None = None,
+        settings: CallSettings | None = None,
+        payloads: Payloads | None = None,
+    ) -> None:
+        self.name = name
+        self._session = session
+        self._codec = codec
+        self._ref = ref
+        self._settings = settings or CallSettings()
+        self._payloads = payloads or Payloads(None)
+
+    @classmethod
+    def connect(cls, url: str, *, workspace: Workspace | None = None) -> Endpoint[..., Any]:
+        """An endpoint that is already deployed, made by gpuhub or not.
+
+        Args:
+            url: ``provider://address`` as the provider's page in the docs says, such as
+                ``"runpod://abc123"``.
+            workspace: Whose credentials to use. Default: the current one.
+
+        Raises:
+            ConfigError: The URL is malformed or its provider unknown.
+            NotFound: The provider has no such endpoint.
+        """
+        session, scheme, address = _connection(url, workspace)
+        ref = session.run(lambda io: session.deployments.connect(io, scheme, address))
+        return cls._connected(session, ref)
+
+    @classmethod
+    async def connect_async(
+        cls, url: str, *, workspace: Workspace | None = None
+    ) -> Endpoint[..., Any]:
+        """An endpoint that is already deployed. See :meth:`connect`."""
+        session, scheme, address = _connection(url, workspace)
+        ref = await session.run_async(
+            lambda io: session.deployments.connect(io, scheme, address)
+        )
+        return cls._connected(session, ref)
+
+    @classmethod
+    def _connected(cls, session: Session, ref: DeploymentRef) -> Endpoint[..., Any]:
+        codec = codec_for(None, None, made_by_gpuhub=ref.made_by_gpuhub)
+        return Endpoint(session, ref.name, codec, ref=ref)
+
+    def __repr__(self) -> str:
+        """Show provider and name."""
+        return f"Endpoint({self._session.info.name}, {self.name!r})"
+
+    @property
+    def provider(self) -> str:
+        """Name of the provider."""
+        return self._session.info.name
+
+    @property
+    def ref(self) -> DeploymentRef:
+        """The deployment's identity.
+
+        Raises:
+            NotDeployed: There is none.
+        """
+        return self._session.run(self._resolve)
+
+    @property
+    def url(self) -> str | None:
+        """HTTP address of the deployment, where it has one."""
+        return self.ref.url
+
+    @property
+    def version(self) -> str:
+        """The version that serves, in the provider's numbering."""
+        return self.ref.version
+
+    # Calls
+
+    def with_options(
+        self,
+        *,
+        timeout: float | None = None,
+        idempotency_key: str | None = None,
+        webhook: str | None = None,
+    ) -> Endpoint[P, R]:
+        """A copy whose calls go out with these options.
+
+        Args:
+            timeout: Seconds for the whole call, cold start included; then the remote call is
+                cancelled and :class:`~gpuhub.errors.CallTimedOut` raised. Default: no limit.
+            idempotency_key: Sent where the provider has such a key; a second call with the same
+                key is the same call.
+            webhook: URL the provider calls at the end, where it can.
+        """
+        given = {"budget_s": timeout, "idempotency_key": idempotency_key, "webhook": webhook}
+        changed = {name: value for name, value in given.items() if value is not None}
+        return self._copy(replace(self._settings, **changed))  # type: ignore[arg-type]
+
+    def invoke(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call and wait for the result.
+
+        Raises:
+            NotDeployed: There is no such deployment.
+            RemoteError: The function raised; carries the remote traceback.
+            CallFailed: The call ended without a result.
+            ProviderError: The provider refused the call: it has not run.
+        """
+        payload = self._encode(args, kwargs)
+        state = self._session.run(lambda io: self._invoke(io, payload))
+        value: R = decoded(self._codec, state)
+        return value
+
+    async def invoke_async(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call and wait for the result. See :meth:`invoke`."""
+        payload = self._encode(args, kwargs)
+        state = await self._session.run_async(lambda io: self._invoke(io, payload))
+        value: R = decoded(self._codec, state)
+        return value
+
+    def spawn(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Submit a call and return at once."""
+        payload = self._encode(args, kwargs)
+        return self._session.run(lambda io: self._spawn(io, payload))
+
+    async def spawn_async(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
+        """Submit a call and return at once."""
+        payload = self._encode(args, kwargs)
+        return await self._session.run_async(lambda io: self._spawn(io, payload))
+
+    def stream(self, *args: P.args, **kwargs: P.kwargs) -> Iterator[R]:
+        """Call a generator function and yield its items as they come.
+
+        Raises:
+            OutcomeUnknown: The stream was cut before its end.
+        """
+        payload = self._encode(args, kwargs)
+        return self._session.iterate(lambda io: self._stream(io, payload))
+
+    def stream_async(self, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[R]:
+        """Call a generator function and yield its items as they come. See :meth:`stream`."""
+        payload = self._encode(args, kwargs)
+        return self._session.iterate_async(lambda io: self._stream(io, payload))
+
+    def map(
+        self,
+        *iterables: Iterable[Any],
+        concurrency: int = 64,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        journal: str | None = None,
+        retry_failed: bool = False,
+        progress: bool | Callable[[int, int | None], None] = False,
+    ) -> Iterator[R]:
+        """Call once for each item, many at a time.
+
+        Items are taken and results given lazily; memory stays bounded by ``concurrency``.
+
+        Args:
+            iterables: One for each positional parameter, as the builtin ``map`` takes them.
+            concurrency: Calls in flight.
+            ordered: Give results in the order of the items; otherwise as they come.
+            return_exceptions: Give a failed item's exception as its result instead of raising it.
+            journal: File that remembers finished items, so that a rerun after a crash does not
+                run them again. Items in flight at the crash are followed if the provider still
+                knows them, run again if the function is ``idempotent``, else
+                :class:`~gpuhub.errors.OutcomeUnknown`.
+            retry_failed: With a journal: run items again whose function raised.
+            progress: ``True`` shows a bar; a function is told ``(finished, total or None)``.
+        """
+        options = MapOptions(
+            concurrency, ordered, return_exceptions, journal, retry_failed, progress
+        )
+        return map_blocking(self, iterables, options)
+
+    def map_async(
+        self,
+        *iterables: Iterable[Any],
+        concurrency: int = 64,
+        ordered: bool = True,
+        return_exceptions: bool = False,
+        journal: str | None = None,
+        retry_failed: bool = False,
+        progress: bool | Callable[[int, int | None], None] = False,
+    ) -> AsyncIterator[R]:
+        """Call once for each item, many at a time. See :meth:`map`."""
+        options = MapOptions(
+            concurrency, ordered, return_exceptions, journal, retry_failed, progress
+        )
+        return map_on_loop(self, iterables, options)
+
+    # Operations
+
+    def status(self) -> EndpointStatus:
+        """Workers, queue and rollout, as the provider tells them."""
+        return self._session.run(self._status)
+
+    async def status_async(self) -> EndpointStatus:
+        """Workers, queue and rollout, as the provider tells them."""
+        return await self._session.run_async(self._status)
+
+    def scale(self, scaling: Scaling | None = None, **changes: Any) -> ScaleReport:
+        """Change the limits of the live deployment, until the next deploy.
+
+        Args:
+            scaling: All limits. Default: the limits in force with ``changes``.
+            changes: Fields of :class:`~gpuhub.scaling.Scaling`, such as ``max_workers=8``.
+
+        Raises:
+            SpecError: The limits do not agree.
+            UnsupportedSetting: The provider cannot change a live deployment.
+        """
+        return self._session.run(lambda io: self._scale(io, scaling, changes))
+
+    async def scale_async(self, scaling: Scaling | None = None, **changes: Any) -> ScaleReport:
+        """Change the limits of the live deployment. See :meth:`scale`."""
+        return await self._session.run_async(lambda io: self._scale(io, scaling, changes))
+
+    def logs(self, *, since: float | None = None, follow: bool = False) -> Iterator[LogLine]:
+        """Log lines of the workers, oldest first.
+
+        Args:
+            since: Seconds back from now. Default: all that the provider keeps.
+            follow: Go on with new lines until the iterator is closed.
+        """
+        return self._session.iterate(lambda io: self._logs(io, since, follow=follow))
+
+    def logs_async(
+        self, *, since: float | None = None, follow: bool = False
+    ) -> AsyncIterator[LogLine]:
+        """Log lines of the workers, oldest first. See :meth:`logs`."""
+        return self._session.iterate_async(lambda io: self._logs(io, since, follow=follow))
+
+    def versions(self) -> list[Version]:
+        """All versions the provider keeps, newest first."""
+        return self._session.run(self._versions)
+
+    async def versions_async(self) -> list[Version]:
+        """All versions the provider keeps, newest first."""
+        return await self._session.run_async(self._versions)
+
+    def rollback(self, version: str | None = None) -> str:
+        """Serve an older version and give the one that now serves.
+
+        Args:
+            version: Its id. Default: the one before the current.
+
+        Raises:
+            NotFound: There is no such version.
+        """
+        return self._session.run(lambda io: self._rollback(io, version))
+
+    async def rollback_async(self, version: str | None = None) -> str:
+        """Serve an older version. See :meth:`rollback`."""
+        return await self._session.run_async(lambda io: self._rollback(io, version))
+
+    def warm(self) -> None:
+        """Start a worker now. It is billed from its start."""
+        self._session.run(self._warm)
+
+    async def warm_async(self) -> None:
+        """Start a worker now. It is billed from its start."""
+        await self._session.run_async(self._warm)
+
+    def delete(self) -> None:
+        """Remove all that deploy made: the deployment stops billing."""
+        self._session.run(self._delete)
+
+    async def delete_async(self) -> None:
+        """Remove all that deploy made: the deployment stops billing."""
+        await self._session.run_async(self._delete)
+
+    # The same, once, over an Io
+
+    async def _resolve(self, io: BoundedIo) -> DeploymentRef:
+        if self._ref is None:
+            return await self._session.deployments.resolve(io, self.name)
+        return self._ref
+
+    async def _invoke(self, io: BoundedIo, payload: bytes) -> Any:
+        ref = await self._resolve(io)
+        return await self._session.calls.invoke(io, ref, payload, self._settings)
+
+    async def _spawn(self, io: BoundedIo, payload: bytes) -> Call[R]:
+        ref = await self._resolve(io)
+        call = await self._session.calls.spawn(io, ref, payload, self._settings)
+        return Call(self._session, call, self._codec)
+
+    async def _stream(self, io: BoundedIo, payload: bytes) -> AsyncIterator[R]:
+        ref = await self._resolve(io)
+        chunks = self._session.calls.stream(io, ref, payload, self._settings)
+        async for value in stream_values(self._codec, ref, chunks):
+            yield value
+
+    async def _status(self, io: BoundedIo) -> EndpointStatus:
+        return await self._session.deployments.status(io, await self._resolve(io))
+
+    async def _scale(
+        self, io: BoundedIo, scaling: Scaling | None, changes: Mapping[str, Any]
+    ) -> ScaleReport:
+        ref = await self._resolve(io)
+        if scaling is None:
+            scaling = await self._session.deployments.changed_scaling(io, ref, changes)
+        self._update(await self._session.deployments.scale(io, ref, scaling))
+        return ScaleReport(scaling)
+
+    async def _logs(
+        self, io: BoundedIo, since: float | None, *, follow: bool
+    ) -> AsyncIterator[LogLine]:
+        ref = await self._resolve(io)
+        start = None if since is None else time.time() - since
+        lines = self._session.deployments.logs(io, ref, start, follow=follow)
+        async for line in lines:
+            yield line
+
+    async def _versions(self, io: BoundedIo) -> list[Version]:
+        return list(await self._session.deployments.versions(io, await self._resolve(io)))
+
+    async def _rollback(self, io: BoundedIo, version: str | None) -> str:
+        ref = await self._resolve(io)
+        back = await self._session.deployments.rollback(io, ref, version)
+        self._update(back)
+        return back.version
+
+    async def _warm(self, io: BoundedIo) -> None:
+        await self._session.deployments.warm(io, await self._resolve(io))
+
+    async def _delete(self, io: BoundedIo) -> None:
+        await self._session.deployments.delete(io, await self._resolve(io))
+
+    def _update(self, ref: DeploymentRef) -> None:
+        if self._ref is not None:
+            self._ref = ref
+
+    def _encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
+        return self._payloads.store(self._codec.encode_call(args, kwargs))
+
+    def _copy(self, settings: CallSettings) -> Endpoint[P, R]:
+        return Endpoint(
+            self._session,
+            self.name,
+            self._codec,
+            ref=self._ref,
+            settings=settings,
+            payloads=self._payloads,
+        )
+
+
+def _connection(url: str, workspace: Workspace | None) -> tuple[Session, str, str]:
+    scheme, mark, address = url.partition("://")
+    if not (scheme and mark and address):
+        msg = f"an endpoint's address looks like provider://address (got {url!r})"
+        raise ConfigError(msg, next_step="for example gpuhub.Endpoint.connect('runpod://abc123')")
+    workspace = workspace or current_workspace()
+    return workspace.session(provider_of_scheme(scheme)), scheme, address

@@ -8,7 +8,7 @@ import contextvars
 import inspect
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, AsyncIterator, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterator, Mapping
 
 from gpuhub.worker.instance import Instance, SetupFailed
 from gpuhub.worker.loop import LoopThread
@@ -16,6 +16,9 @@ from gpuhub.worker.signature import CallShape
 from gpuhub.worker.store import fetch_references, store_large
 from gpuhub.worker.target import Target
 from gpuhub.worker.wire import WIRE, end_envelope, error_envelope, result_envelope
+
+if TYPE_CHECKING:
+    from gpuhub.worker.asgi import AsgiApp
 
 __all__ = ["Handler"]
 
@@ -152,6 +155,22 @@ class Handler:
             "python": ".".join(map(str, sys.version_info[:3])),
         }
         return {**facts, **({"error": failure} if (failure := self._instance.failure) else {})}
+
+    def web_app(self) -> AsgiApp:
+        """Make the ASGI application of a web target; it runs on the handler's event loop.
+
+        Raises:
+            TypeError: The function did not give an ASGI application.
+        """
+        from gpuhub.worker.asgi import AsgiApp  # noqa: PLC0415  (functions never need it)
+
+        app = self._instance.get()()
+        if inspect.isawaitable(app):
+            app = self._loop.run(_collect_async(app))
+        if not callable(app):
+            name = self.target.qualname
+            raise TypeError(f"{name}() must give an ASGI application, not {type(app).__name__}")
+        return AsgiApp(app, self._loop)
 
     def close(self) -> None:
         """Stop the handler's event loop."""

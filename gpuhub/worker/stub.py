@@ -6,7 +6,7 @@ is there in milliseconds. What only makes sense on the client raises
 :class:`RuntimeError` when it is used.
 """
 
-# No ``from __future__``, no imports: this file's whole point is to cost nothing.
+# No annotations and no imports but sys: this file's whole point is to cost nothing.
 
 __version__ = "stub"
 
@@ -148,8 +148,6 @@ def __getattr__(name):
         made = _DeclarationType(name, (_Declaration,), {"__module__": "gpuhub"})
     elif name in _CLIENT_ONLY:
         made = _Unavailable(name)
-    elif name == "errors":
-        made = _errors_module()
     else:
         raise AttributeError(
             f"the gpuhub inside the worker has no {name!r}: it offers the decorators and what "
@@ -159,11 +157,10 @@ def __getattr__(name):
     return made
 
 
-def _errors_module():
-    import sys  # noqa: PLC0415
+if __name__ == "gpuhub":
+    # ``from gpuhub.errors import …`` needs a module of that name; it makes its classes when asked.
+    import sys
 
-    module = type(sys)("gpuhub.errors", "The names of gpuhub's errors.")
-    for name in _ERRORS:
-        setattr(module, name, globals().get(name) or __getattr__(name))
-    sys.modules["gpuhub.errors"] = module
-    return module
+    errors = type(sys)("gpuhub.errors", "The names of gpuhub's errors.")
+    errors.__getattr__ = lambda name: getattr(sys.modules["gpuhub"], name)
+    sys.modules["gpuhub.errors"] = errors

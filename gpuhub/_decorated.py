@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from gpuhub.errors import SpecError
 from gpuhub.spec import FunctionSpec
 from gpuhub.worker.target import Target
@@ -27,6 +29,8 @@ class Decorated:
     """A function, class or web app with its spec, bound to a workspace at use."""
 
     __wrapped__: Any
+    __name__: str
+    __qualname__: str
 
     def __init__(
         self, wrapped: Any, spec: FunctionSpec, workspace: Workspace | None = None
@@ -35,6 +39,7 @@ class Decorated:
         self.spec = spec
         self._workspace = workspace
 
+    @override
     def __reduce__(self) -> str:
         """Pickle by name, as functions do."""
         name: str = self.__wrapped__.__qualname__
@@ -64,9 +69,7 @@ class Decorated:
         workspace = self.workspace
         secrets = self._local_secrets(workspace)
         bundle = self._bundle(workspace, secrets)
-        spec = self.spec.model_copy(
-            update={"app": workspace.settings.app, "target": bundle.target}
-        )
+        spec = self.spec.model_copy(update={"app": workspace.settings.app, "target": bundle.target})
         return workspace.session().planner.plan(spec, bundle, secrets)
 
     def _deploy(self, *, warm: bool, progress: Progress | None) -> tuple[Session, DeploymentRef]:
@@ -169,7 +172,7 @@ def _call_of(wrapped: type) -> Callable[..., Any]:
         raise SpecError(msg, next_step="give it `def __call__(self, …)`: that is what a call runs")
     required = [
         name
-        for name, parameter in list(inspect.signature(wrapped.__init__).parameters.items())[1:]
+        for name, parameter in inspect.signature(wrapped).parameters.items()
         if parameter.default is parameter.empty
         and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
     ]

@@ -38,8 +38,8 @@ class Session:
         self.settings = settings
         self.adapter = module.create(settings)
         if clock is None:
-            supplied = isinstance(self.adapter, SuppliesClock)
-            clock = self.adapter.clock if supplied else SystemClock()
+            adapter = self.adapter
+            clock = adapter.clock if isinstance(adapter, SuppliesClock) else SystemClock()
         self.clock: Clock = clock
         self.connections = self.new_connections()
         self.deployments = Deployments(self.adapter, journal)

@@ -20,6 +20,8 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ParamSpec, Protocol, Self, TypeVar, runtime_checkable
 from urllib.parse import quote, unquote
 
+from typing_extensions import override
+
 from gpuhub.errors import ConfigError, GpuHubError, ProviderError
 
 if TYPE_CHECKING:
@@ -318,6 +320,7 @@ class CallRef:
     deployment: str
     id: str
 
+    @override
     def __str__(self) -> str:
         """Give the text form; slashes inside the call id are percent-encoded."""
         return f"{self.provider}://{quote(self.deployment, safe='/:@')}/{quote(self.id, safe=':')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Generic
 
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
 from gpuhub.adapter import CallRef, CallState, CancelReceipt, Phase
 from gpuhub.codec import WireCodec, codec_for
@@ -45,6 +45,7 @@ class Call(Generic[R]):
         session = (workspace or current_workspace()).session(ref.provider)
         return Call(session, ref, codec_for(None, None))
 
+    @override
     def __repr__(self) -> str:
         """Show the id."""
         return f"Call({self.id!r})"

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic
 
-from typing_extensions import ParamSpec, TypeVar
+from typing_extensions import ParamSpec, TypeVar, override
 
 from gpuhub._engine.calls import CallSettings
 from gpuhub._map import MapOptions, map_blocking, map_on_loop
 from gpuhub._payloads import Payloads
+from gpuhub._streams import stream_values
 from gpuhub.adapter import DeploymentRef, EndpointStatus, LogLine, Version
 from gpuhub.call import Call, decoded
 from gpuhub.codec import WireCodec, codec_for
@@ -90,9 +91,7 @@ class Endpoint(Generic[P, R]):
     ) -> Endpoint[..., Any]:
         """An endpoint that is already deployed. See :meth:`connect`."""
         session, scheme, address = _connection(url, workspace)
-        ref = await session.run_async(
-            lambda io: session.deployments.connect(io, scheme, address)
-        )
+        ref = await session.run_async(lambda io: session.deployments.connect(io, scheme, address))
         return cls._connected(session, ref)
 
     @classmethod
@@ -100,6 +99,7 @@ class Endpoint(Generic[P, R]):
         codec = codec_for(None, None, made_by_gpuhub=ref.made_by_gpuhub)
         return Endpoint(session, ref.name, codec, ref=ref)
 
+    @override
     def __repr__(self) -> str:
         """Show provider and name."""
         return f"Endpoint({self._session.info.name}, {self.name!r})"

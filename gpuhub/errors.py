@@ -37,6 +37,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from typing_extensions import override
+
 __all__ = [
     "AdapterNotInstalled",
     "AuthFailed",
@@ -101,6 +103,7 @@ class GpuHubError(Exception):
         self.code = code
         self.request_id = request_id
 
+    @override
     def __str__(self) -> str:
         """Give the message, the provider's facts and the next step, a line each."""
         lines = [self.message]
@@ -119,6 +122,7 @@ class GpuHubError(Exception):
         }
         return ", ".join(f"{name} {value}" for name, value in named.items() if value is not None)
 
+    @override
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle by state: subclasses have keyword-only arguments."""
         return _rebuild, (type(self), self.args, self.__dict__.copy())
@@ -264,6 +268,7 @@ class DeployFailed(GpuHubError):
         super().__init__(message, **facts)
         self.log_tail = log_tail
 
+    @override
     def __str__(self) -> str:
         """Give the message followed by the log tail."""
         return "\n".join([super().__str__(), *(f"  | {line}" for line in self.log_tail)])
@@ -288,6 +293,7 @@ class CallFailed(GpuHubError):
         super().__init__(message, **facts)
         self.call_id = call_id
 
+    @override
     def _facts(self) -> str:
         call = f"call {self.call_id}" if self.call_id else ""
         return ", ".join(part for part in (call, super()._facts()) if part)
@@ -316,6 +322,7 @@ class RemoteError(CallFailed):
         self.error_message = error_message
         self.remote_traceback = remote_traceback
 
+    @override
     def __str__(self) -> str:
         """Give the message followed by the remote traceback."""
         text = super().__str__()

@@ -16,7 +16,7 @@ from collections.abc import (
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, overload
 
-from typing_extensions import ParamSpec, TypeVar
+from typing_extensions import ParamSpec, TypeVar, override
 
 from gpuhub._decorated import Decorated, Progress, default_name, describe
 from gpuhub.errors import SpecError
@@ -35,8 +35,7 @@ __all__ = ["Function", "function"]
 P = ParamSpec("P")
 R = TypeVar("R")
 Local = TypeVar("Local", default=R)
-
-Gpu = "str | GpuChoice | Sequence[str | GpuChoice] | None"
+Result = TypeVar("Result", covariant=True)
 
 
 class Function(Decorated, Generic[P, R, Local]):
@@ -79,6 +78,7 @@ class Function(Decorated, Generic[P, R, Local]):
         msg = f"{self.spec.name} is used as a method of {type(instance).__name__}"
         raise SpecError(msg, next_step="call it as a module-level function")
 
+    @override
     def __repr__(self) -> str:
         """Show the qualified name and the GPUs."""
         gpus = ", ".join(str(choice) for choice in self.spec.gpu) or "CPU"
@@ -227,10 +227,10 @@ class Function(Decorated, Generic[P, R, Local]):
         return self.endpoint()
 
 
-class _Servable(Protocol[P, R]):
+class _Servable(Protocol[P, Result]):
     """A class that a worker makes once and calls for each call."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
         """Take one call."""
         ...
 

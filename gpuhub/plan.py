@@ -90,9 +90,7 @@ class Rows:
         fidelity = Fidelity.EXACT if self._spec.is_set(field) else Fidelity.PINNED_DEFAULT
         self._add(field, native, value, fidelity, reason, cost)
 
-    def approximate(
-        self, field: str, native: str, value: Any, reason: str, cost: str = ""
-    ) -> None:
+    def approximate(self, field: str, native: str, value: Any, reason: str, cost: str = "") -> None:
         """The provider has something near it; ``reason`` says how it differs."""
         self._add(field, native, value, Fidelity.APPROXIMATE, reason, cost)
 
@@ -263,7 +261,9 @@ def _lookup(match: re.Match[str], steps: Mapping[str, Any], secrets: Mapping[str
             value = value[int(part)] if isinstance(value, list) else value[part]
         except (KeyError, IndexError, TypeError, ValueError):
             msg = f"the answer to step {head!r} has no field {rest!r}"
-            raise MalformedResponse(msg, next_step="report it: the provider's API changed") from None
+            raise MalformedResponse(
+                msg, next_step="report it: the provider's API changed"
+            ) from None
     return value
 
 

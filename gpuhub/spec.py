@@ -361,7 +361,7 @@ class FunctionSpec(Model):
         return self
 
 
-_NESTED = {"image": Image, "scaling": Scaling}
+_NESTED: dict[str, type[Model]] = {"image": Image, "scaling": Scaling}
 
 
 def spec_fields() -> tuple[str, ...]:

@@ -6,6 +6,8 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Generic, Literal, Protocol, TypeVar, overload
 
+from typing_extensions import override
+
 from gpuhub._decorated import Decorated, Progress, default_name, describe
 from gpuhub.spec import Bucket, FunctionSpec, Image, Secret, Volume
 
@@ -34,6 +36,7 @@ class WebApp(Decorated, Generic[App]):
         app: App = self.__wrapped__()
         return app
 
+    @override
     def __repr__(self) -> str:
         """Show the qualified name."""
         return f"<gpuhub.WebApp {self.__module__}.{self.__qualname__}>"

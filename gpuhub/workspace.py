@@ -10,6 +10,8 @@ from pathlib import Path
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
+from typing_extensions import override
+
 from gpuhub import registry
 from gpuhub.settings import load_settings, provider_settings
 
@@ -79,6 +81,7 @@ class Workspace:
             on_unsupported=on_unsupported,
         )
 
+    @override
     def __repr__(self) -> str:
         """Show the app and provider; nothing secret."""
         return f"Workspace(app={self.settings.app!r}, provider={self.settings.provider!r})"

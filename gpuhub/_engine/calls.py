@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
@@ -95,7 +96,8 @@ class Calls:
         state = await self._submit(io, ref, payload, settings, self._long_poll(settings.budget_s))
         try:
             if not state.phase.is_terminal:
-                state = await self._follow(io, state, _remaining(io, started, settings.budget_s))
+                left = _remaining(io, started, settings.budget_s)
+                state = await self._follow(io, state.ref, left)
             if not state.phase.is_terminal:
                 receipt = await self.cancel(io, state.ref)
                 raise took_too_long(state.ref, settings.budget_s, receipt)
@@ -124,8 +126,7 @@ class Calls:
             CallTimedOut: It had not ended in time.
             CallFailed: It ended without a result.
         """
-        queued = CallState(call, Phase.QUEUED)
-        state = await self._follow(io, queued, timeout)
+        state = await self._follow(io, call, timeout)
         if not state.phase.is_terminal:
             raise waited_too_long(call, timeout)
         self.journal.forget_call(call)
@@ -215,29 +216,23 @@ class Calls:
             await io.sleep(wait)
             wait *= 10
 
-    async def _follow(
-        self, io: BoundedIo, state: CallState, timeout: float | None
-    ) -> CallState:
-        """Poll until the call ends or the time is up."""
-        deadline = None if timeout is None else io.now() + timeout
+    async def _follow(self, io: BoundedIo, call: CallRef, timeout: float | None) -> CallState:
+        """Poll until the call ends or the time is up; at least once."""
+        deadline = math.inf if timeout is None else io.now() + timeout
         wait = FIRST_POLL_S
-        call = state.ref
-        while not state.phase.is_terminal:
-            left = None if deadline is None else deadline - io.now()
-            if left is not None and left <= 0:
-                return state
+        while True:
+            left = max(0.0, deadline - io.now())
             try:
-                state = await self.adapter.poll(io, call, self._long_poll(left))
+                state = await self.adapter.poll(io, call, min(left, self.adapter.info.long_poll_s))
             except NotFound as error:
                 return CallState(call, Phase.EXPIRED, detail=error.message)
             except ProviderError as error:
                 raise lost_call(call, error) from error
-            if state.phase.is_terminal:
-                break
+            if state.phase.is_terminal or not left:
+                return state
             pause = wait if state.poll_after is None else state.poll_after
-            await io.sleep(pause if left is None else max(0.0, min(pause, deadline - io.now())))
+            await io.sleep(max(0.0, min(pause, deadline - io.now())))
             wait = min(wait * 1.5, LONGEST_POLL_S)
-        return state
 
     async def _cancel_quietly(self, io: BoundedIo, call: CallRef) -> None:
         try:

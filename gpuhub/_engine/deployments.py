@@ -104,9 +104,7 @@ class Deployments:
         same = (found.address, found.version) == (record.ref.address, record.ref.version)
         return replace(found, fingerprint=record.ref.fingerprint) if same else found
 
-    async def _create(
-        self, io: Io, plan: Plan, previous: DeploymentRef | None
-    ) -> DeploymentRef:
+    async def _create(self, io: Io, plan: Plan, previous: DeploymentRef | None) -> DeploymentRef:
         facts = {
             "provider": plan.provider,
             "name": plan.deployment,
@@ -194,6 +192,24 @@ class Deployments:
         require(self.adapter, Feature.STATUS)
         return await self.adapter.status(io, ref)
 
+    async def changed_scaling(
+        self, io: Io, ref: DeploymentRef, changes: Mapping[str, Any]
+    ) -> Scaling:
+        """The limits in force with some of them changed.
+
+        Starts from what the provider reports, then from what was declared, then from the
+        defaults.
+        """
+        from gpuhub.scaling import Scaling  # noqa: PLC0415 - the engine runs without models
+
+        record = self.journal.deployment(ref.provider, ref.name)
+        declared = record.plan.get("spec", {}).get("scaling", {}) if record else {}
+        live = (await self.adapter.status(io, ref)).scaling
+        merged = {**declared, **live, **changes}
+        if "min_workers" in changes and "mode" not in changes:
+            merged.pop("mode", None)
+        return Scaling(**merged)
+
     async def scale(self, io: Io, ref: DeploymentRef, scaling: Scaling) -> DeploymentRef:
         """Change the live limits. The next deploy sends the decorator's own again."""
         require(self.adapter, Feature.SCALE_LIVE)
@@ -254,9 +270,7 @@ class Deployments:
         return ref
 
 
-def _choose_version(
-    versions: Sequence[Version], wanted: str | None, ref: DeploymentRef
-) -> Version:
+def _choose_version(versions: Sequence[Version], wanted: str | None, ref: DeploymentRef) -> Version:
     if wanted is None:
         current = next((at for at, one in enumerate(versions) if one.current), 0)
         older = versions[current + 1 : current + 2]
@@ -268,11 +282,3 @@ def _choose_version(
     what = f"version {wanted!r}" if wanted else "older version"
     msg = f"{ref.name!r} has no {what}; it has: {listed}"
     raise NotFound(msg, provider=ref.provider, next_step="choose one of those")
-
-
-def plan_scaling(record: DeploymentRecord | None) -> Mapping[str, Any]:
-    """The declared limits of a recorded deployment, empty when unknown."""
-    if record is None:
-        return {}
-    scaling = record.plan.get("spec", {}).get("scaling", {})
-    return dict(scaling)

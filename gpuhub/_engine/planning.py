@@ -41,9 +41,7 @@ class Planner:
     on_unsupported: str
     salt: Callable[[], bytes]
 
-    def plan(
-        self, spec: FunctionSpec, bundle: Bundle, secrets: Mapping[str, SecretStr]
-    ) -> Plan:
+    def plan(self, spec: FunctionSpec, bundle: Bundle, secrets: Mapping[str, SecretStr]) -> Plan:
         """Check and plan.
 
         Raises:

@@ -179,4 +179,3 @@ def open_run(endpoint: Endpoint[..., Any], options: MapOptions) -> tuple[Journal
         return None
     journal = Journal(Path(options.journal))
     return journal, journal.open_map(function=endpoint.name)
-

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sized
 from types import TracebackType
 from typing import Any
 
+from typing_extensions import override
+
 from gpuhub._map.items import Progress
 
 
@@ -49,6 +51,7 @@ class _Told(ProgressShown):
         super().__init__(total)
         self._tell = tell
 
+    @override
     def step(self) -> None:
         super().step()
         self._tell(self.finished, self.total)
@@ -73,14 +76,17 @@ class _Bar(ProgressShown):
         )
         self._task = self._bar.add_task(name, total=total)
 
+    @override
     def step(self) -> None:
         super().step()
         self._bar.advance(self._task)
 
+    @override
     def __enter__(self) -> ProgressShown:
         self._bar.start()
         return self
 
+    @override
     def __exit__(
         self,
         kind: type[BaseException] | None,

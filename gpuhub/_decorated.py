@@ -48,7 +48,7 @@ class Decorated:
     @property
     def workspace(self) -> Workspace:
         """The workspace it was bound to, the enclosing block's, or its project's own."""
-        from gpuhub.workspace import current_workspace  # noqa: PLC0415 - not at decoration
+        from gpuhub.workspace import current_workspace
 
         return self._workspace or current_workspace(source_folder(self.__wrapped__))
 
@@ -94,7 +94,7 @@ class Decorated:
         return f"{self.workspace.settings.app}-{self.spec.name}"
 
     def _bundle(self, workspace: Workspace, secrets: Mapping[str, SecretStr]) -> Bundle:
-        from gpuhub.bundle import build_bundle  # noqa: PLC0415 - only needed to deploy
+        from gpuhub.bundle import build_bundle
 
         settings = workspace.settings
         root = settings.root
@@ -111,7 +111,7 @@ class Decorated:
         )
 
     def _local_secrets(self, workspace: Workspace) -> dict[str, SecretStr]:
-        from pydantic import SecretStr  # noqa: PLC0415
+        from pydantic import SecretStr
 
         found: dict[str, SecretStr] = {}
         for secret in self.spec.secrets:

@@ -35,7 +35,7 @@ __all__ = ["Function", "function"]
 P = ParamSpec("P")
 R = TypeVar("R")
 Local = TypeVar("Local", default=R)
-Result = TypeVar("Result", covariant=True)
+R_co = TypeVar("R_co", covariant=True)
 
 
 class Function(Decorated, Generic[P, R, Local]):
@@ -133,10 +133,10 @@ class Function(Decorated, Generic[P, R, Local]):
         return self.endpoint()
 
     def endpoint(self) -> Endpoint[P, R]:
-        """The function's deployment on the configured provider, without looking whether it exists."""
-        from gpuhub._engine.calls import CallSettings  # noqa: PLC0415 - not at decoration
-        from gpuhub._payloads import Payloads  # noqa: PLC0415
-        from gpuhub.endpoint import Endpoint  # noqa: PLC0415
+        """The function's deployment; whether it exists is found out at its first use."""
+        from gpuhub._engine.calls import CallSettings
+        from gpuhub._payloads import Payloads
+        from gpuhub.endpoint import Endpoint
 
         workspace = self.workspace
         return Endpoint(
@@ -155,7 +155,7 @@ class Function(Decorated, Generic[P, R, Local]):
             SpecError: A parameter or annotation cannot travel.
         """
         if self._codec is None:
-            from gpuhub.codec import codec_for  # noqa: PLC0415
+            from gpuhub.codec import codec_for
 
             self._codec = codec_for(self.__wrapped__, self.spec.target)
         return self._codec
@@ -180,8 +180,8 @@ class Function(Decorated, Generic[P, R, Local]):
 
     def call(self, call_id: str) -> Call[R]:
         """The spawned call of an id, its result typed as this function's."""
-        from gpuhub.adapter import CallRef  # noqa: PLC0415
-        from gpuhub.call import Call  # noqa: PLC0415
+        from gpuhub.adapter import CallRef
+        from gpuhub.call import Call
 
         ref = CallRef.parse(call_id)
         return Call(self.workspace.session(ref.provider), ref, self.codec)
@@ -227,10 +227,10 @@ class Function(Decorated, Generic[P, R, Local]):
         return self.endpoint()
 
 
-class _Servable(Protocol[P, Result]):
+class _Servable(Protocol[P, R_co]):
     """A class that a worker makes once and calls for each call."""
 
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result:
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R_co:
         """Take one call."""
         ...
 

@@ -79,7 +79,7 @@ class Image(Model):
 
     if TYPE_CHECKING:
 
-        def __init__(  # noqa: D107
+        def __init__(
             self,
             reference: str | None = None,
             /,
@@ -117,7 +117,7 @@ class Volume(Model):
 
     if TYPE_CHECKING:
 
-        def __init__(  # noqa: D107
+        def __init__(
             self, name: str, /, *, read_only: bool = False, size_gb: int | None = None
         ) -> None: ...
 
@@ -141,7 +141,7 @@ class Bucket(Model):
 
     if TYPE_CHECKING:
 
-        def __init__(  # noqa: D107
+        def __init__(
             self,
             url: str,
             /,
@@ -170,7 +170,7 @@ class Secret(Model):
 
     if TYPE_CHECKING:
 
-        def __init__(  # noqa: D107
+        def __init__(
             self, name: str, /, *, env: str = "", source: Literal["provider", "local"] = "provider"
         ) -> None: ...
 

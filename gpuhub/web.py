@@ -59,8 +59,8 @@ class WebApp(Decorated, Generic[App]):
 
     def endpoint(self) -> Endpoint[[], Any]:
         """The application's deployment, without looking whether it exists; see ``Endpoint.url``."""
-        from gpuhub.codec import BareCodec  # noqa: PLC0415 - not at decoration
-        from gpuhub.endpoint import Endpoint  # noqa: PLC0415
+        from gpuhub.codec import BareCodec
+        from gpuhub.endpoint import Endpoint
 
         return Endpoint(self.workspace.session(), self.deployment_name, BareCodec())
 

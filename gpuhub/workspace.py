@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from typing_extensions import override
 
@@ -91,7 +91,7 @@ class Workspace:
         """The project's journal."""
         with self._lock:
             if self._journal is None:
-                from gpuhub.journal import Journal  # noqa: PLC0415 - sqlite3 only when used
+                from gpuhub.journal import Journal
 
                 self._journal = Journal(self.settings.journal)
             return self._journal
@@ -105,7 +105,7 @@ class Workspace:
         name = provider or self.settings.provider
         with self._lock:
             if name not in self._sessions:
-                from gpuhub._session import Session  # noqa: PLC0415 - httpx only when used
+                from gpuhub._session import Session
 
                 module = self.adapter_module(name)
                 settings = self.provider_settings(name)
@@ -174,7 +174,7 @@ class Workspace:
         if journal is not None:
             journal.close()
 
-    def __enter__(self) -> Workspace:
+    def __enter__(self) -> Self:
         """Make it current; the end of the block closes it."""
         self._token = _current.set(self)
         return self
@@ -189,7 +189,7 @@ class Workspace:
         _current.reset(self._token)
         self.close()
 
-    async def __aenter__(self) -> Workspace:
+    async def __aenter__(self) -> Self:
         """Make it current; the end of the block closes it."""
         return self.__enter__()
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from gpuhub._engine.calls import CallSettings, Calls
+from gpuhub._engine.calls import Calls, CallSettings
 from gpuhub._engine.deployments import Deployments
 from gpuhub._engine.planning import Planner
 

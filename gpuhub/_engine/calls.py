@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from gpuhub._engine.features import is_native, require
 from gpuhub._engine.outcomes import (
+    cut_off,
     lost_answer,
     lost_call,
     succeeded,
@@ -98,17 +99,16 @@ class Calls:
             if not state.phase.is_terminal:
                 left = _remaining(io, started, settings.budget_s)
                 state = await self._follow(io, state.ref, left)
-            if not state.phase.is_terminal:
-                receipt = await self.cancel(io, state.ref)
-                raise took_too_long(state.ref, settings.budget_s, receipt)
+            receipt = None if state.phase.is_terminal else await self.cancel(io, state.ref)
         except GpuHubError:
-            self._close(settings, state)
             raise
         except BaseException:  # Ctrl-C, a cancelled task: do not leave it running and billed
             await self._cancel_quietly(io, state.ref)
-            self._close(settings, state)
             raise
-        self._close(settings, state)
+        finally:
+            self._close(settings, state)
+        if receipt is not None:
+            raise took_too_long(state.ref, settings.budget_s, receipt)
         return succeeded(state)
 
     async def spawn(
@@ -119,16 +119,16 @@ class Calls:
         state = await self._submit(io, ref, payload, settings.with_key(), wait_s=0.0)
         return state.ref
 
-    async def wait(self, io: BoundedIo, call: CallRef, timeout: float | None) -> CallState:
+    async def wait(self, io: BoundedIo, call: CallRef, timeout_s: float | None) -> CallState:
         """Follow a call to its end; running out of time leaves it running.
 
         Raises:
             CallTimedOut: It had not ended in time.
             CallFailed: It ended without a result.
         """
-        state = await self._follow(io, call, timeout)
+        state = await self._follow(io, call, timeout_s)
         if not state.phase.is_terminal:
-            raise waited_too_long(call, timeout)
+            raise waited_too_long(call, timeout_s)
         self.journal.forget_call(call)
         return succeeded(state)
 
@@ -203,6 +203,7 @@ class Calls:
         native_key = is_native(self.adapter, Feature.IDEMPOTENCY_KEY)
         tries = RESUBMITS if settings.idempotent or native_key else 1
         bounded = io.bounded(settings.budget_s)
+        started = io.now()
         wait = FIRST_POLL_S
         while True:
             tries -= 1
@@ -211,14 +212,17 @@ class Calls:
             except ProviderError as error:
                 if error.accepted is not None:
                     raise
+                left = _remaining(io, started, settings.budget_s)
+                if left is not None and left <= wait:
+                    raise cut_off(ref, settings, error) from error
                 if not tries:
                     raise lost_answer(ref, options.idempotency_key, error) from error
             await io.sleep(wait)
             wait *= 10
 
-    async def _follow(self, io: BoundedIo, call: CallRef, timeout: float | None) -> CallState:
+    async def _follow(self, io: BoundedIo, call: CallRef, timeout_s: float | None) -> CallState:
         """Poll until the call ends or the time is up; at least once."""
-        deadline = math.inf if timeout is None else io.now() + timeout
+        deadline = math.inf if timeout_s is None else io.now() + timeout_s
         wait = FIRST_POLL_S
         while True:
             left = max(0.0, deadline - io.now())
@@ -235,10 +239,9 @@ class Calls:
             wait = min(wait * 1.5, LONGEST_POLL_S)
 
     async def _cancel_quietly(self, io: BoundedIo, call: CallRef) -> None:
-        try:
+        # The reason to cancel matters more than a failed cancel.
+        with suppress(GpuHubError):
             await self.cancel(io, call)
-        except GpuHubError:
-            pass  # the reason to cancel matters more than a failed cancel
 
     def _close(self, settings: CallSettings, state: CallState) -> None:
         if settings.record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -200,7 +200,7 @@ class Deployments:
         Starts from what the provider reports, then from what was declared, then from the
         defaults.
         """
-        from gpuhub.scaling import Scaling  # noqa: PLC0415 - the engine runs without models
+        from gpuhub.scaling import Scaling
 
         record = self.journal.deployment(ref.provider, ref.name)
         declared = record.plan.get("spec", {}).get("scaling", {}) if record else {}
@@ -252,10 +252,8 @@ class Deployments:
     async def delete(self, io: Io, ref: DeploymentRef) -> None:
         """Remove all that deploy made; a deployment that is gone already is no error."""
         require(self.adapter, Feature.DELETE)
-        try:
+        with suppress(NotFound):
             await self.adapter.delete(io, ref)
-        except NotFound:
-            pass
         self._known.pop(ref.name, None)
         await io.run(self.journal.forget_deployment, ref.provider, ref.name)
 

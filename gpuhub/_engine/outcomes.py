@@ -15,6 +15,7 @@ from gpuhub.errors import (
 )
 
 if TYPE_CHECKING:
+    from gpuhub._engine.calls import CallSettings
     from gpuhub.adapter import AdapterInfo, CallRef, CallState, DeploymentRef
     from gpuhub.errors import GpuHubError, ProviderError
 
@@ -75,6 +76,19 @@ def lost_answer(ref: DeploymentRef, key: str, error: ProviderError) -> OutcomeUn
         request_id=error.request_id,
         next_step="check for its effects before sending it again, or declare idempotent=True if "
         "running twice does no harm",
+    )
+
+
+def cut_off(ref: DeploymentRef, settings: CallSettings, error: ProviderError) -> CallTimedOut:
+    """A submit still waiting for its answer at the end of the budget; its connection is closed."""
+    receipt = CancelReceipt.CHANNEL_CLOSED
+    msg = f"the call to {ref.name!r} did not end within {settings.budget_s:g} s"
+    return CallTimedOut(
+        f"{msg}: {_RECEIPTS[receipt]}",
+        cancel=receipt.value,
+        provider=ref.provider,
+        request_id=error.request_id,
+        next_step="give it more time: .with_options(timeout=…); a cold start counts too",
     )
 
 

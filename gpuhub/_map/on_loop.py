@@ -38,7 +38,7 @@ async def map_on_loop(
         endpoint._settings,  # noqa: SLF001
         opened[1] if opened else None,
         options.retry_failed,
-        lambda index, call: None,
+        lambda *_: None,
     )
     items = encoded_items(lambda args: endpoint._encode(args, {}), iterables)  # noqa: SLF001
     tasks = _Tasks(runner, io, options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sized
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from typing_extensions import override
 
@@ -33,7 +33,7 @@ class ProgressShown:
         """Count one finished item."""
         self.finished += 1
 
-    def __enter__(self) -> ProgressShown:
+    def __enter__(self) -> Self:
         """Start showing."""
         return self
 
@@ -59,7 +59,7 @@ class _Told(ProgressShown):
 
 class _Bar(ProgressShown):
     def __init__(self, total: int | None, name: str) -> None:
-        from rich.progress import (  # noqa: PLC0415 - rich only when a bar is asked for
+        from rich.progress import (
             BarColumn,
             MofNCompleteColumn,
             Progress,
@@ -82,7 +82,7 @@ class _Bar(ProgressShown):
         self._bar.advance(self._task)
 
     @override
-    def __enter__(self) -> ProgressShown:
+    def __enter__(self) -> Self:
         self._bar.start()
         return self
 

@@ -1,0 +1,115 @@
+"""Serves an ASGI application on loopback, for emulators of providers with an HTTP API."""
+
+from __future__ import annotations
+
+import atexit
+import socket
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gpuhub.errors import AdapterNotInstalled
+
+if TYPE_CHECKING:
+    import uvicorn
+
+__all__ = ["HttpEmulator"]
+
+_START_S = 10.0
+
+
+class HttpEmulator:
+    """One application on ``127.0.0.1``, in a thread, until it is stopped or Python ends.
+
+    Args:
+        app: An ASGI application, such as a ``starlette.applications.Starlette``.
+        port: Port to listen on; 0 (default) takes a free one.
+    """
+
+    def __init__(self, app: Callable[..., Any], *, port: int = 0) -> None:
+        self._app = app
+        self._port = port
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL without a slash at its end.
+
+        Raises:
+            RuntimeError: It was not started.
+        """
+        if self._server is None:
+            raise RuntimeError("the emulator is not running: call start() first")
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> str:
+        """Listen and give the base URL. Once started, this gives it again.
+
+        Raises:
+            AdapterNotInstalled: The extra ``emulator`` is not installed.
+            OSError: The port is taken.
+        """
+        if self._server is not None:
+            return self.url
+        uvicorn = _uvicorn()
+        listener = socket.create_server(("127.0.0.1", self._port), backlog=512)
+        self._port = listener.getsockname()[1]
+        config = uvicorn.Config(self._app, log_config=None, access_log=False, ws="none")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, args=([listener],), name="gpuhub-emulator", daemon=True
+        )
+        self._thread.start()
+        self._await_start(listener)
+        atexit.register(_stop, weakref.ref(self))
+        return self.url
+
+    def stop(self) -> None:
+        """Stop listening and wait for the thread. May be called twice."""
+        server, thread = self._server, self._thread
+        self._server = self._thread = None
+        if server is None or thread is None:
+            return
+        server.should_exit = True
+        server.force_exit = True
+        thread.join(_START_S)
+
+    def _await_start(self, listener: socket.socket) -> None:
+        server, thread = self._server, self._thread
+        if server is None or thread is None:
+            return
+        pause = threading.Event()
+        waited = 0.0
+        while not server.started:
+            if not thread.is_alive() or waited > _START_S:
+                listener.close()
+                self.stop()
+                raise RuntimeError("the emulator's application did not start; see its log")
+            pause.wait(0.005)
+            waited += 0.005
+
+    def __enter__(self) -> HttpEmulator:
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
+
+
+def _stop(reference: weakref.ref[HttpEmulator]) -> None:
+    emulator = reference()
+    if emulator is not None:
+        emulator.stop()
+
+
+def _uvicorn() -> Any:
+    try:
+        import uvicorn
+    except ImportError as error:
+        raise AdapterNotInstalled(
+            f"an emulator needs starlette and uvicorn: {error}",
+            next_step='pip install "gpuhub-sdk[emulator]"',
+        ) from error
+    return uvicorn

@@ -12,7 +12,7 @@ from typing import Any
 from gpuhub.worker.handler import Handler
 from gpuhub.worker.target import Target
 
-__all__ = ["MANIFEST", "load_bundle", "load_target", "raw_object", "read_manifest"]
+__all__ = ["MANIFEST", "find_object", "load_bundle", "load_target", "raw_object", "read_manifest"]
 
 MANIFEST = "manifest.json"
 
@@ -59,7 +59,7 @@ def load_target(
     try:
         if folder is not None:
             _extend_path(Path(folder).resolve(), path or ["app"])
-        return Handler(raw_object(_find(target)), target)
+        return Handler(raw_object(find_object(target)), target)
     except KeyboardInterrupt:
         raise
     except BaseException as error:
@@ -73,7 +73,13 @@ def _extend_path(folder: Path, path: list[str]) -> None:
     importlib.invalidate_caches()
 
 
-def _find(target: Target) -> Any:
+def find_object(target: Target) -> Any:
+    """Import a target's module and give the object, still decorated.
+
+    Raises:
+        ImportError: The module cannot be imported; or whatever its code raises.
+        AttributeError: It has no object of that name.
+    """
     found: Any = importlib.import_module(target.module)
     for name in target.qualname.split("."):
         found = getattr(found, name)

@@ -44,6 +44,7 @@ class CallShape:
         parameters: Converters by parameter name, in order.
         result: Converter of the whole result; of a generator, the list of its items.
         item: Converter of one item of a stream.
+        required: Names of the parameters without a default.
         streams: Whether it is a generator function, sync or async.
 
     Raises:
@@ -64,11 +65,21 @@ class CallShape:
         returns = hints.get("return", Any)
         self.item = converters.get_or_refuse(item_hint(returns) if self.streams else returns)
         self.result = _list_of(self.item) if self.streams else self.item
-        self._required = [
+        self.required = [
             name
             for name, parameter in self.signature.parameters.items()
             if parameter.default is inspect.Parameter.empty
         ]
+
+    def check(self) -> None:
+        """Refuse now what could only fail later: annotations of values that must travel.
+
+        Raises:
+            UnsupportedAnnotation: No JSON form is known for one.
+        """
+        for name in self.required:
+            _check_supported(name, self.parameters[name])
+        _check_supported("result", self.item)
 
     def decode_arguments(self, arguments: Any) -> dict[str, Any]:
         """Give the keyword arguments of a call.
@@ -86,7 +97,7 @@ class CallShape:
                 known = ", ".join(self.parameters) or "no arguments"
                 raise TypeError(f"{self.name}() got an unexpected argument {name!r} (it takes {known})")
             values[name] = convert_at(name, converter.decode, wire)
-        missing = [name for name in self._required if name not in values]
+        missing = [name for name in self.required if name not in values]
         if missing:
             raise TypeError(f"{self.name}() is missing the argument {', '.join(map(repr, missing))}")
         return values
@@ -106,6 +117,11 @@ def convert_at(place: str, convert: Any, value: Any) -> Any:
         return guarded(convert, value)
     except ConversionError as error:
         raise error.inside(place) from None
+
+
+def _check_supported(place: str, converter: Converter) -> None:
+    if not converter.kinds:
+        convert_at(place, converter.encode, None)
 
 
 def _signature(function: Any, *, is_method: bool) -> inspect.Signature:

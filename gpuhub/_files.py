@@ -25,7 +25,7 @@ _NEVER_FILES = (
     *(".netrc", "_netrc", ".npmrc", ".pypirc", ".git-credentials", ".htpasswd"),
     *("credentials*.json", "client_secret*.json", "service_account*.json", "service-account*.json"),
 )
-_SECRET = "files of that name hold keys or passwords"
+_KEYS = "files of that name hold keys or passwords"
 _LINK = "it is reached through a symbolic link"
 
 
@@ -87,7 +87,9 @@ class ProjectFiles:
                 if part in _NEVER_FOLDERS:
                     _refuse(line, f"{part} never leaves the machine")
 
-    def _walk(self, folder: str, outer: tuple[_Rules, ...], reason: str) -> Iterator[tuple[str, Path]]:
+    def _walk(
+        self, folder: str, outer: tuple[_Rules, ...], reason: str
+    ) -> Iterator[tuple[str, Path]]:
         """Yield the files to ship below a folder, which is ignored for a reason or not at all."""
         place = self.root / folder
         rules = (*outer, *_read_rules(place, folder))
@@ -132,8 +134,8 @@ class ProjectFiles:
             return "`exclude` leaves it out"
         if _looks_secret(entry.name):
             if is_included:
-                _refuse(path, _SECRET)
-            return _SECRET
+                _refuse(path, _KEYS)
+            return _KEYS
         if not entry.is_file() and not is_included:
             return _LINK
         if is_included:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import NoReturn
@@ -212,8 +212,8 @@ class _Scanner:
             path,
             statement,
             f"the container will not have {top}",
-            f'add it to the image: Image(pip=["{self.project.packages.suggest(top)}"]), or guard the '
-            "import with try/except ImportError",
+            f'add it to the image: Image(pip=["{self.project.packages.suggest(top)}"]), or guard '
+            "the import with try/except ImportError",
         )
 
 

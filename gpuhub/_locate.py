@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from gpuhub.errors import SpecError
-from gpuhub.worker.load import raw_object
+from gpuhub.worker.find import raw_object
 from gpuhub.worker.target import Kind, Target
 
 __all__ = ["Located", "locate"]
@@ -59,7 +59,7 @@ def locate(function: Callable[..., Any] | type, root: Path, *, web: bool = False
     name, base = _module_name(module, file)
     if not base.is_relative_to(top):
         _refuse(
-            f"{qualname} is in the package of {name}, which begins above the project's folder {top}",
+            f"{qualname} is in the package {name}, which begins above the project's folder {top}",
             f"put gpuhub.toml into {base}",
         )
     _check_reachable(module, raw, qualname)
@@ -81,7 +81,8 @@ def _check_kind(raw: Any) -> str:
     if isinstance(raw, functools.partial | functools.partialmethod):
         _refuse("a functools.partial has no name to import", "wrap the call in a `def`")
     qualname = getattr(raw, "__qualname__", None)
-    if not (inspect.isfunction(raw) or inspect.isclass(raw) or inspect.ismethod(raw)) or not qualname:
+    is_code = inspect.isfunction(raw) or inspect.isclass(raw) or inspect.ismethod(raw)
+    if not (is_code and qualname):
         _refuse(f"a {type(raw).__name__} object cannot be shipped", f"write a `def`; {_MOVE}")
     if "<lambda>" in qualname:
         _refuse("a lambda has no name to import", f"write it as a `def`; {_MOVE}")

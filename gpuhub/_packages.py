@@ -59,7 +59,7 @@ class ImagePackages:
 
     def provide(self, module: str) -> bool:
         """Whether ``import module`` works in the image, by the first part of its name."""
-        top = module.split(".")[0]
+        top = module.partition(".")[0]
         direct = {normalised(top), *_PROVIDERS.get(top, ())}
         if direct & self._wanted.keys():
             return True
@@ -70,7 +70,7 @@ class ImagePackages:
 
     def suggest(self, module: str) -> str:
         """Name the distribution to add for an import."""
-        top = module.split(".")[0]
+        top = module.partition(".")[0]
         found = self._installed.get(top) or _PROVIDERS.get(top) or (top,)
         return normalised(found[0])
 
@@ -87,7 +87,7 @@ class ImagePackages:
     def _with_dependencies(self) -> set[str]:
         """The listed packages and, where they are installed here, what they require."""
         found: set[tuple[str, str]] = set()
-        waiting = [(name, extra) for name, extras in self._wanted.items() for extra in ("", *extras)]
+        waiting = [(name, extra) for name in self._wanted for extra in ("", *self._wanted[name])]
         while waiting:
             item = waiting.pop()
             if item in found:

@@ -10,13 +10,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from typing_extensions import override
+
 from gpuhub import _archive, worker
 from gpuhub._files import ProjectFiles
 from gpuhub._imports import Project, scan_imports
 from gpuhub._locate import Located, locate
 from gpuhub._packages import ImagePackages
 from gpuhub.errors import SpecError
-from gpuhub.worker.load import MANIFEST, find_object
+from gpuhub.worker.find import MANIFEST, find_object
 from gpuhub.worker.target import Target
 from gpuhub.worker.wire import WIRE
 
@@ -46,6 +48,7 @@ class Bundle:
     digest: str
     notes: tuple[str, ...] = field(default=())
 
+    @override
     def __repr__(self) -> str:
         """Show the digest's beginning and the size."""
         return f"Bundle(digest={self.digest[:12]!r}, size={self.size})"
@@ -116,9 +119,9 @@ def build_bundle(
             file must not leave the machine, or the files are too large.
     """
     if isinstance(function, Target):
-        web = web or function.kind == "web"
-        function = find_object(function)
-    located = locate(function, root, web=web)
+        located = locate(find_object(function), root, web=web or function.kind == "web")
+    else:
+        located = locate(function, root, web=web)
     project = ProjectFiles(root, include, exclude)
     user_files = _read(project, size_limit)
     if located.file not in user_files:
@@ -199,9 +202,9 @@ def _manifest(target: Target, path: list[str], extra: Mapping[str, Any]) -> byte
 def _runtime() -> dict[str, bytes]:
     """Give the worker's files, with the stub in the place of the library."""
     folder = Path(worker.__file__).parent
-    files = {f"runtime/gpuhub/worker/{path.name}": path.read_bytes() for path in folder.glob("*.py")}
-    files["runtime/gpuhub/__init__.py"] = files.pop("runtime/gpuhub/worker/stub.py")
-    return files
+    names = {path: f"runtime/gpuhub/worker/{path.name}" for path in folder.glob("*.py")}
+    names[folder / "stub.py"] = "runtime/gpuhub/__init__.py"
+    return {name: path.read_bytes() for path, name in names.items()}
 
 
 def _check_secrets(files: Mapping[str, bytes], values: Iterable[str]) -> None:

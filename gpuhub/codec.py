@@ -108,7 +108,7 @@ class Codec:
             self._shape.signature.bind(*args, **kwargs)
         except TypeError as error:
             raise TypeError(f"{self._shape.name}() {error}") from None
-        raise TypeError(f"{self._shape.name}() got arguments that do not fit {self._shape.signature}")
+        raise TypeError(f"{self._shape.name}() takes {self._shape.signature}")
 
     def _misfit(self, error: ConversionError) -> NoReturn:
         raise SpecError(

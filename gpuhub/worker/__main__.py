@@ -10,8 +10,9 @@ import signal
 import sys
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn, Sequence
+from typing import Any, NoReturn
 
 from gpuhub.worker.archive import unpack
 from gpuhub.worker.load import load_bundle, read_manifest
@@ -57,7 +58,7 @@ def _serve(folder: Path, options: argparse.Namespace) -> int:
     stopping = threading.Event()
     loading = True
 
-    def end(signum: int, frame: Any) -> None:
+    def end(signum: int, _frame: Any) -> None:
         if loading:
             # The main thread is in the user's code, which may take minutes to load a model.
             _leave(128 + signum)

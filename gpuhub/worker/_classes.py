@@ -76,8 +76,8 @@ def _is_required(kind: Any, name: str, hint: Any) -> bool:
     if marker == "ReadOnly":
         return _is_required(kind, name, typing.get_args(hint)[0])
     if marker in ("Required", "NotRequired"):
-        return marker == "Required"
-    return name in kind.__required_keys__
+        return bool(marker == "Required")
+    return bool(name in kind.__required_keys__)
 
 
 def _is_named_tuple(kind: type) -> bool:
@@ -89,9 +89,9 @@ def _named_tuple(kind: Any, hints: dict[str, Any], get: Get) -> Converter:
         name: _objects.Field(
             name,
             get(hints.get(name, Any)),
-            required=name not in kind._field_defaults,  # noqa: SLF001
+            required=name not in kind._field_defaults,
         )
-        for name in kind._fields  # noqa: SLF001
+        for name in kind._fields
     }
     return _objects.named_tuple_converter(kind, fields)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections
-import collections.abc as abc
 import json
 import math
+from collections import abc
 from typing import Any, Callable
 
 from gpuhub.worker._scalars import SCALARS

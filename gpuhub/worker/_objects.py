@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import json
 import math
 from typing import Any, Callable
@@ -72,13 +71,12 @@ def _encode_field(field: Field, value: Any) -> Any:
         raise error.inside(f".{field.name}") from None
 
 
-def record_converter(kind: Any, fields: dict[str, Field], skipped: bool = False) -> Converter:
+def record_converter(kind: Any, fields: dict[str, Field]) -> Converter:
     """Make the converter of a dataclass: an object with its constructor's fields.
 
     Args:
         kind: The class.
-        fields: Its fields that the constructor takes.
-        skipped: Whether there are others, computed by the class itself.
+        fields: Its fields that the constructor takes; the others it computes itself.
     """
     name = kind.__qualname__
 
@@ -121,9 +119,7 @@ def typed_dict_converter(kind: Any, fields: dict[str, Field]) -> Converter:
             raise ConversionError(name, type_name(value))
         unknown = [key for key in value if key not in fields]
         if unknown:
-            raise ConversionError(
-                f"{name} with {', '.join(fields)}", f"the key {unknown[0]!r:.40}"
-            )
+            raise ConversionError(f"{name} with {', '.join(fields)}", f"the key {unknown[0]!r:.40}")
         for key, field in fields.items():
             if field.required and key not in value:
                 raise ConversionError(f"{name} with {key}", "none")
@@ -136,7 +132,7 @@ def typed_dict_converter(kind: Any, fields: dict[str, Field]) -> Converter:
 
 
 def enum_converter(kind: Any) -> Converter:
-    """Make the converter of an enumeration: its values if they are texts or integers, else names."""
+    """Make the converter of an enumeration: by value if all are texts or integers, else by name."""
     name = kind.__qualname__
     values = [member.value for member in kind]
     by_value = all(type(value) in _TEXT_OR_INT for value in values) and bool(values)
@@ -160,7 +156,9 @@ def enum_converter(kind: Any) -> Converter:
     return Converter(name, encode, decode, {kind_of(value) for value in values}, (kind,))
 
 
-def literal_converter(values: tuple[Any, ...], converter_of: Callable[[Any], Converter]) -> Converter:
+def literal_converter(
+    values: tuple[Any, ...], converter_of: Callable[[Any], Converter]
+) -> Converter:
     """Make the converter of ``Literal[…]``; ``converter_of`` converts by a value's own type."""
     pairs = [(value, converter_of(type(value)).encode(value)) for value in values]
     name = f"Literal[{', '.join(map(repr, values))}]"
@@ -192,14 +190,16 @@ def model_converter(kind: Any) -> Converter:
         try:
             wire = value.model_dump(mode="json", by_alias=True, round_trip=True)
         except ValueError as error:
-            raise ConversionError(f"{name} that has a JSON form", f"one without ({error})") from error
+            raise ConversionError(f"a {name} with a JSON form", f"one without ({error})") from error
         _refuse_non_finite(wire)
         return wire
 
     def decode(wire: Any) -> Any:
         try:
             # A strict model takes texts for times and the like only where it knows of JSON.
-            return kind.model_validate_json(json.dumps(wire)) if strict else kind.model_validate(wire)
+            if strict:
+                return kind.model_validate_json(json.dumps(wire))
+            return kind.model_validate(wire)
         except ValueError as error:
             raise ConversionError(name, _validation_problem(error)) from None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import decimal
 import math
 import os
@@ -119,7 +119,7 @@ def _text_converter(
     expected = f"{name} as {form}"
 
     def encode(value: Any) -> str:
-        if not isinstance(value, accepted or kind) or (kind is datetime.date and _has_time(value)):
+        if not isinstance(value, accepted or kind) or (kind is dt.date and _has_time(value)):
             raise ConversionError(name, type_name(value))
         return to_text(value)
 
@@ -138,13 +138,13 @@ def _text_converter(
 
 
 _FROM_NUMBER: dict[type, Callable[[Any], Any]] = {
-    datetime.timedelta: lambda seconds: datetime.timedelta(seconds=seconds),
+    dt.timedelta: lambda seconds: dt.timedelta(seconds=seconds),
     decimal.Decimal: lambda number: decimal.Decimal(str(number)),
 }
 
 
 def _has_time(value: Any) -> bool:
-    return isinstance(value, datetime.datetime)
+    return isinstance(value, dt.datetime)
 
 
 def _from_iso(kind: Any) -> Callable[[str], Any]:
@@ -155,13 +155,13 @@ def _from_iso(kind: Any) -> Callable[[str], Any]:
     return read
 
 
-def _encode_duration(value: datetime.timedelta) -> str:
+def _encode_duration(value: dt.timedelta) -> str:
     sign, value = ("-", -value) if value.days < 0 else ("", value)
     micro = f".{value.microseconds:06d}" if value.microseconds else ""
     return f"{sign}P{value.days}DT{value.seconds}{micro}S"
 
 
-def _decode_duration(text: str) -> datetime.timedelta:
+def _decode_duration(text: str) -> dt.timedelta:
     match = _DURATION.match(text)
     if not match or text[-1] in "PT":
         raise ValueError(text)
@@ -169,7 +169,7 @@ def _decode_duration(text: str) -> datetime.timedelta:
         name: int(match[name]) for name in ("days", "hours", "minutes", "seconds") if match[name]
     }
     micro = int((match["micro"] or "0").ljust(6, "0"))
-    value = datetime.timedelta(**parts, microseconds=micro)
+    value = dt.timedelta(**parts, microseconds=micro)
     return -value if match["sign"] == "-" else value
 
 
@@ -232,22 +232,22 @@ SCALARS: dict[Any, Converter] = {
     complex: Converter("complex", _encode_complex, _decode_complex, {"array"}, (complex,)),
     bytes: _text_converter(bytes, _to_base64, _from_base64, "base64 text", _BYTES_LIKE),
     bytearray: _text_converter(
-        bytearray, _to_base64, lambda text: bytearray(_from_base64(text)), "base64 text", _BYTES_LIKE
+        bytearray,
+        _to_base64,
+        lambda text: bytearray(_from_base64(text)),
+        "base64 text",
+        _BYTES_LIKE,
     ),
-    datetime.datetime: _text_converter(
-        datetime.datetime,
-        datetime.datetime.isoformat,
-        _from_iso(datetime.datetime),
+    dt.datetime: _text_converter(
+        dt.datetime,
+        dt.datetime.isoformat,
+        _from_iso(dt.datetime),
         "ISO 8601 text",
     ),
-    datetime.date: _text_converter(
-        datetime.date, datetime.date.isoformat, _from_iso(datetime.date), "ISO 8601 text"
-    ),
-    datetime.time: _text_converter(
-        datetime.time, datetime.time.isoformat, _from_iso(datetime.time), "ISO 8601 text"
-    ),
-    datetime.timedelta: _text_converter(
-        datetime.timedelta, _encode_duration, _decode_duration, "ISO 8601 duration or seconds"
+    dt.date: _text_converter(dt.date, dt.date.isoformat, _from_iso(dt.date), "ISO 8601 text"),
+    dt.time: _text_converter(dt.time, dt.time.isoformat, _from_iso(dt.time), "ISO 8601 text"),
+    dt.timedelta: _text_converter(
+        dt.timedelta, _encode_duration, _decode_duration, "ISO 8601 duration or seconds"
     ),
     decimal.Decimal: _text_converter(decimal.Decimal, str, decimal.Decimal, "decimal text"),
     uuid.UUID: _text_converter(uuid.UUID, str, uuid.UUID, "hexadecimal text"),
@@ -258,10 +258,10 @@ ANY_TAGS: dict[type, str] = {
     complex: "complex",
     bytes: "bytes",
     bytearray: "bytearray",
-    datetime.datetime: "datetime",
-    datetime.date: "date",
-    datetime.time: "time",
-    datetime.timedelta: "timedelta",
+    dt.datetime: "datetime",
+    dt.date: "date",
+    dt.time: "time",
+    dt.timedelta: "timedelta",
     decimal.Decimal: "decimal",
     uuid.UUID: "uuid",
 }

@@ -19,25 +19,6 @@ _LOOSE = {"bool": ("int",), "int": ("float",)}
 """Kinds that a number of another kind may stand for, as in Python."""
 
 
-def _is_plain(members: list[Converter], index: int) -> bool:
-    """Whether what a member gives is taken for that member: no earlier one gives the like."""
-    return not any(members[index].kinds & earlier.kinds for earlier in members[:index])
-
-
-def _by_kind(members: list[Converter], wire: Any) -> list[Converter]:
-    """Order the members that may take a JSON value, the likeliest first."""
-    kind = kind_of(wire)
-    if kind == "tagged":
-        return members
-    exact = [member for member in members if kind in member.kinds]
-    loose = [
-        member
-        for member in members
-        if member not in exact and member.kinds.intersection(_LOOSE.get(kind, ()))
-    ]
-    return exact + loose
-
-
 def union_converter(members: list[Converter]) -> Converter:
     """Make the converter of ``X | Y``.
 
@@ -45,47 +26,69 @@ def union_converter(members: list[Converter]) -> Converter:
     ``{"$gpuhub": "option", "data": [index, value]}``; plain JSON is always accepted and means the
     first member that takes it.
     """
-    name = " | ".join(member.name for member in members)
-    by_type = {kind: index for index, m in reversed(list(enumerate(members))) for kind in m.types}
-    plain = [_is_plain(members, index) for index in range(len(members))]
+    union = _Union(members)
+    kinds = {kind for member in members for kind in member.kinds}
+    tag = () if all(union.is_plain) else ("tagged",)
+    types = tuple(kind for member in members for kind in member.types)
+    return Converter(union.name, union.encode, union.decode, {*kinds, *tag}, types)
 
-    def wrap(index: int, wire: Any) -> Any:
-        return wire if plain[index] else tagged("option", [index, wire])
 
-    def encode(value: Any) -> Any:
-        first = by_type.get(type(value))
-        if first is not None:
-            return wrap(first, members[first].encode(value))
+class _Union:
+    """The members of one union."""
+
+    def __init__(self, members: list[Converter]) -> None:
+        self.members = members
+        self.name = " | ".join(member.name for member in members)
+        # Plain JSON is taken for a member if no earlier one gives the like.
+        self.is_plain = [
+            not any(member.kinds & earlier.kinds for earlier in members[:index])
+            for index, member in enumerate(members)
+        ]
+        self._by_type: dict[type, int] = {}
         for index, member in enumerate(members):
-            try:
-                return wrap(index, member.encode(value))
-            except ConversionError as error:
-                last = error
-        raise ConversionError(name, type_name(value)) from last
+            for kind in member.types:
+                self._by_type.setdefault(kind, index)
 
-    def decode(wire: Any) -> Any:
+    def encode(self, value: Any) -> Any:
+        first = self._by_type.get(type(value))
+        if first is not None:
+            return self._wrapped(first, self.members[first].encode(value))
+        for index, member in enumerate(self.members):
+            try:
+                return self._wrapped(index, member.encode(value))
+            except ConversionError:
+                continue
+        raise ConversionError(self.name, type_name(value))
+
+    def _wrapped(self, index: int, wire: Any) -> Any:
+        return wire if self.is_plain[index] else tagged("option", [index, wire])
+
+    def decode(self, wire: Any) -> Any:
         option = untagged(wire, "option")
         if option is not wire:
-            return _decode_option(members, option, name)
-        candidates = _by_kind(members, wire)
+            return self._decode_option(option)
+        candidates = self._candidates(kind_of(wire))
+        if len(candidates) == 1:
+            return candidates[0].decode(wire)  # its own error says more than ours
         for member in candidates:
             try:
                 return member.decode(wire)
-            except ConversionError as error:
-                if len(candidates) == 1:
-                    raise
-                last = error
-        raise ConversionError(name, type_name(wire)) from (last if candidates else None)
+            except ConversionError:
+                continue
+        raise ConversionError(self.name, type_name(wire))
 
-    kinds = frozenset().union(*(member.kinds for member in members))
-    types = tuple(kind for member in members for kind in member.types)
-    tag = () if all(plain) else ("tagged",)
-    return Converter(name, encode, decode, {*kinds, *tag}, types)
+    def _candidates(self, kind: str) -> list[Converter]:
+        """Order the members that may take a JSON value of a kind, the likeliest first."""
+        if kind == "tagged":
+            return self.members
+        loose_kinds = _LOOSE.get(kind, ())
+        exact = [member for member in self.members if kind in member.kinds]
+        loose = [member for member in self.members if member.kinds.intersection(loose_kinds)]
+        return [*exact, *(member for member in loose if member not in exact)]
 
-
-def _decode_option(members: list[Converter], option: Any, name: str) -> Any:
-    if type(option) is list and len(option) == 2 and type(option[0]) is int:
-        index, wire = option
-        if 0 <= index < len(members):
-            return members[index].decode(wire)
-    raise ConversionError(f"[index, value] of {name}", type_name(option))
+    def _decode_option(self, option: Any) -> Any:
+        if type(option) is list and len(option) == 2 and type(option[0]) is int:
+            index, wire = option
+            if 0 <= index < len(self.members):
+                return self.members[index].decode(wire)
+        raise ConversionError(f"[index, value] of {self.name}", type_name(option))

@@ -11,7 +11,7 @@ from typing import Any
 __all__ = ["call_hints", "class_hints", "item_hint", "strip_qualifiers"]
 
 _QUALIFIERS = ("Required", "NotRequired", "ReadOnly", "Final")
-_ITERATORS = ("Iterator", "Generator", "Iterable", "AsyncIterator", "AsyncGenerator", "AsyncIterable")
+_ITERATORS = ("Iterator", "Generator", "Iterable")
 
 
 def strip_qualifiers(annotation: Any) -> Any:
@@ -26,7 +26,7 @@ def strip_qualifiers(annotation: Any) -> Any:
         annotation = inner
 
 
-def _inner(annotation: Any) -> Any:
+def _inner(annotation: Any) -> Any:  # noqa: PLR0911  (one return for each kind)
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
         return annotation.__origin__
@@ -87,12 +87,13 @@ def call_hints(function: Any) -> dict[str, Any]:
 
 def _raw_annotations(owner: Any, names: Any = None) -> dict[str, Any]:
     if sys.version_info >= (3, 14):
-        import annotationlib  # noqa: PLC0415  (new in 3.14)
+        import annotationlib
 
         return annotationlib.get_annotations(owner, format=annotationlib.Format.FORWARDREF)
     source = vars(owner) if names is None and isinstance(owner, type) else names
-    found = getattr(owner, "__annotations__", {}) if source is None else source.get("__annotations__", {})
-    return dict(found)
+    if source is None:
+        return dict(getattr(owner, "__annotations__", {}))
+    return dict(source.get("__annotations__", {}))
 
 
 def _one_by_one(raw: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
@@ -113,7 +114,7 @@ def _evaluate(hint: Any, names: dict[str, Any]) -> Any:
 class _Unions(ast.NodeTransformer):
     """Rewrite ``X | Y`` for Pythons before 3.10."""
 
-    def visit_BinOp(self, node: ast.BinOp) -> Any:  # noqa: N802
+    def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)
         if not isinstance(node.op, ast.BitOr):
             return node
@@ -135,6 +136,6 @@ def item_hint(returns: Any) -> Any:
     returns = strip_qualifiers(returns)
     origin = typing.get_origin(returns)
     arguments = typing.get_args(returns)
-    if origin is not None and origin.__name__ in _ITERATORS and arguments:
+    if origin is not None and origin.__name__.removeprefix("Async") in _ITERATORS and arguments:
         return arguments[0]
     return Any

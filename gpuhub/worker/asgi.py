@@ -24,7 +24,7 @@ Message = dict[str, Any]
 _VERSIONS = {"version": "3.0", "spec_version": "2.4"}
 
 
-class LifespanFailed(RuntimeError):
+class LifespanFailed(RuntimeError):  # noqa: N818  (says what happened)
     """The application reported that its start failed."""
 
 
@@ -73,7 +73,7 @@ class AsgiApp:
 
 def _scope(connection: BaseHTTPRequestHandler, root_path: str) -> dict[str, Any]:
     address = urlsplit(connection.path)
-    server = connection.server.server_address
+    server: Any = connection.server.server_address
     return {
         "type": "http",
         "asgi": _VERSIONS,
@@ -162,9 +162,8 @@ class _Exchange:
 
 
 def _begin(connection: BaseHTTPRequestHandler, start: Message) -> Reply:
-    headers = [
-        (name.decode("latin-1"), value.decode("latin-1")) for name, value in start.get("headers", ())
-    ]
+    pairs = start.get("headers", ())
+    headers = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in pairs]
     return Reply(connection, start["status"], headers)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable
+from collections.abc import Iterable
+from typing import Any, Callable
 
 __all__ = [
     "TAG",
@@ -57,7 +58,7 @@ class ConversionError(TypeError):
         return f"{where}expected {self.expected}, got {self.got}"
 
 
-class UnsupportedAnnotation(ConversionError):
+class UnsupportedAnnotation(ConversionError):  # noqa: N818  (says what happened)
     """An annotation that no JSON form is known for."""
 
     def __str__(self) -> str:

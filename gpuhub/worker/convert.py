@@ -65,8 +65,8 @@ class Converters:
         is_class = isinstance(annotation, type)
         return Converter(
             getattr(annotation, "__name__", str(annotation)),
-            lambda value: self._made[key].encode(value),
-            lambda wire: self._made[key].decode(wire),
+            lambda value: self._made[key].encode(value),  # noqa: PLW0108  (not made yet)
+            lambda wire: self._made[key].decode(wire),  # noqa: PLW0108
             {"object"} if is_class else ANY.kinds,
             (annotation,) if is_class else (),
         )
@@ -97,8 +97,8 @@ class Converters:
         if hashable in _containers.SETS:
             return _containers.set_converter(origin, self.get(_first(arguments)))
         if hashable in _containers.MAPPINGS:
-            defaults = (Any, int if origin.__name__ == "Counter" else Any)
-            key, value = (*arguments, *defaults[len(arguments) :])
+            defaults: list[Any] = [Any, int if origin.__name__ == "Counter" else Any]
+            key, value = [*arguments, *defaults[len(arguments) :]]
             return _containers.mapping_converter(origin, self.get(key), self.get(value))
         return self._tuple(arguments) if origin is tuple else None
 
@@ -130,7 +130,7 @@ def _describe(annotation: Any) -> str:
 
 
 def _refusing(problem: UnsupportedAnnotation) -> Converter:
-    def refuse(value: Any) -> Any:
+    def refuse(_value: Any) -> Any:
         raise UnsupportedAnnotation(problem.expected, problem.got, problem.path)
 
     return Converter(problem.got, refuse, refuse, ())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import functools
 import inspect
 import sys
+from collections.abc import AsyncIterator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, AsyncIterator, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Callable
 
 from gpuhub.worker.instance import Instance, SetupFailed
 from gpuhub.worker.loop import LoopThread
@@ -35,30 +37,27 @@ class Handler:
         target_object: The raw function, generator function or class; for ``web`` the function
             that makes the ASGI application.
         target: Its description.
+        failure: Why there is no object; see :meth:`failed`.
 
     Raises:
         SignatureProblem: A parameter cannot travel by name.
     """
 
-    def __init__(self, target_object: Any, target: Target) -> None:
+    def __init__(
+        self, target_object: Any, target: Target, *, failure: BaseException | None = None
+    ) -> None:
         self.target = target
         self.target_object = target_object
         self._loop = LoopThread()
-        self._instance = Instance(target_object, target, self._loop.run)
+        self._instance = Instance(target_object, target, self._loop.run, failure)
         self._shape: CallShape | None = None
-        if target.kind != "web":
+        if target.kind != "web" and failure is None:
             self._shape = CallShape(target_object, target)
 
     @classmethod
     def failed(cls, target: Target, error: BaseException) -> Handler:
         """Give a handler that answers every call with this error, such as a failed import."""
-        handler = cls.__new__(cls)
-        handler.target = target
-        handler.target_object = None
-        handler._loop = LoopThread()
-        handler._instance = Instance.failed(target, error)
-        handler._shape = None
-        return handler
+        return cls(None, target, failure=error)
 
     def prepare(self) -> None:
         """Run ``setup()`` of a class, once. A failure is reported by each call, not raised."""
@@ -84,13 +83,14 @@ class Handler:
             ``{"result": …}`` or ``{"gpuhub_error": …}``, made of JSON values.
         """
         if self.target.is_async:
-            return self._loop.run(self.invoke_async(arguments))
+            envelope: Envelope = self._loop.run(self.invoke_async(arguments))
+            return envelope
         try:
             outcome = self._call(self._instance.get(), arguments)
             if inspect.isawaitable(outcome) or hasattr(outcome, "__anext__"):
                 outcome = self._loop.run(_collect_async(outcome))
             return self._result(_collect(outcome))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             return _answer(error)
 
     async def invoke_async(self, arguments: Mapping[str, Any]) -> Envelope:
@@ -100,7 +100,7 @@ class Handler:
         try:
             function = await self._instance.get_async()
             return self._result(await _collect_async(self._call(function, arguments)))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             _raise_cancellation(error)
             return _answer(error)
 
@@ -122,7 +122,7 @@ class Handler:
             yield end_envelope(count)
         except GeneratorExit:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             yield _answer(error)
 
     async def stream_async(self, arguments: Mapping[str, Any]) -> AsyncIterator[Envelope]:
@@ -142,7 +142,7 @@ class Handler:
             yield end_envelope(count)
         except GeneratorExit:
             raise
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001
             _raise_cancellation(error)
             yield _answer(error)
 
@@ -162,7 +162,7 @@ class Handler:
         Raises:
             TypeError: The function did not give an ASGI application.
         """
-        from gpuhub.worker.asgi import AsgiApp  # noqa: PLC0415  (functions never need it)
+        from gpuhub.worker.asgi import AsgiApp
 
         app = self._instance.get()()
         if inspect.isawaitable(app):
@@ -259,9 +259,10 @@ async def _on_one_thread(make: Callable[[], Iterator[Any]]) -> AsyncIterator[Any
     ended = object()
     with ThreadPoolExecutor(1, "gpuhub-stream") as thread:
         items = await loop.run_in_executor(thread, context.run, make)
+        following: Callable[[], Any] = functools.partial(context.run, next, items, ended)
         try:
             while True:
-                item = await loop.run_in_executor(thread, context.run, next, items, ended)
+                item = await loop.run_in_executor(thread, following)
                 if item is ended:
                     return
                 yield item

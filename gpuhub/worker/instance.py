@@ -14,7 +14,7 @@ from gpuhub.worker.wire import error_envelope
 __all__ = ["Instance", "SetupFailed"]
 
 
-class SetupFailed(Exception):
+class SetupFailed(Exception):  # noqa: N818  (says what happened)
     """``setup()`` or the constructor raised; carries the envelope that every call answers."""
 
     def __init__(self, envelope: dict[str, Any]) -> None:
@@ -29,24 +29,26 @@ class Instance:
         target_object: The raw function or class.
         target: Its description.
         run: Runs a coroutine for a caller that is not async.
+        failure: Why there is no object: the user's code could not even be imported.
     """
 
-    def __init__(self, target_object: Any, target: Target, run: Callable[[Any], Any]) -> None:
+    def __init__(
+        self,
+        target_object: Any,
+        target: Target,
+        run: Callable[[Any], Any],
+        failure: BaseException | None = None,
+    ) -> None:
         self._object = target_object
         self._run = run
         self._lock = threading.Lock()
         self._made: Future[Any] | None = None
-        if target.kind != "class":
+        if failure is not None:
+            self._made = Future()
+            self._made.set_exception(SetupFailed(error_envelope(failure)))
+        elif target.kind != "class":
             self._made = Future()
             self._made.set_result(target_object)
-
-    @classmethod
-    def failed(cls, target: Target, error: BaseException) -> Instance:
-        """Stand for user code that could not even be imported."""
-        instance = cls(None, target, lambda coroutine: None)
-        instance._made = Future()
-        instance._made.set_exception(SetupFailed(error_envelope(error)))
-        return instance
 
     @property
     def status(self) -> str:

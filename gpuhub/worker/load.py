@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from gpuhub.worker.find import MANIFEST, find_object, raw_object
 from gpuhub.worker.handler import Handler
 from gpuhub.worker.target import Target
 
-__all__ = ["MANIFEST", "find_object", "load_bundle", "load_target", "raw_object", "read_manifest"]
-
-MANIFEST = "manifest.json"
+__all__ = ["load_bundle", "load_target", "read_manifest"]
 
 
 def read_manifest(folder: str | os.PathLike[str]) -> dict[str, Any]:
@@ -62,7 +61,7 @@ def load_target(
         return Handler(raw_object(find_object(target)), target)
     except KeyboardInterrupt:
         raise
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001  (importing runs the user's code)
         return Handler.failed(target, error)
 
 
@@ -71,25 +70,3 @@ def _extend_path(folder: Path, path: list[str]) -> None:
     # One of the bundle's folders may hold the very gpuhub that runs this: keep its place.
     sys.path[:] = [*wanted, *(entry for entry in sys.path if entry not in wanted)]
     importlib.invalidate_caches()
-
-
-def find_object(target: Target) -> Any:
-    """Import a target's module and give the object, still decorated.
-
-    Raises:
-        ImportError: The module cannot be imported; or whatever its code raises.
-        AttributeError: It has no object of that name.
-    """
-    found: Any = importlib.import_module(target.module)
-    for name in target.qualname.split("."):
-        found = getattr(found, name)
-    return found
-
-
-def raw_object(decorated: Any) -> Any:
-    """Give the user's own function or class behind gpuhub's decorator, if there is one.
-
-    Only gpuhub's own wrapper is taken off: what other decorators add belongs to the function.
-    """
-    is_ours = type(decorated).__module__.split(".")[0] == "gpuhub"
-    return decorated.__wrapped__ if is_ours and hasattr(decorated, "__wrapped__") else decorated

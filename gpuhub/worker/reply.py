@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
-from typing import Any, Iterable
+from typing import Any
 
 from gpuhub.worker.wire import dumps
 
@@ -12,7 +13,7 @@ __all__ = ["Refusal", "Reply", "read_body", "send_json"]
 _BODILESS = (204, 304)
 
 
-class Refusal(Exception):
+class Refusal(Exception):  # noqa: N818  (says what happened)
     """A request that is answered with an error status.
 
     Attributes:

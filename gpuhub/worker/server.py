@@ -2,8 +2,8 @@
 
 ``POST /invoke`` takes a JSON object of arguments and answers the envelope, with status 200 also
 when the user's code raised. ``POST /stream`` answers one envelope a line. ``GET /health`` answers
-``{"status": "starting" | "ready" | "failed", …}``. A web target gets every other path, and every path
-below ``/web``.
+``{"status": "starting" | "ready" | "failed", …}``. A web target gets every other path, and every
+path below ``/web``.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class WorkerServer:
         self._app: AsgiApp | None = None
         self._server = _Server((host, port), _Connection)
         self._server.worker = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.05,), daemon=True
+        )
 
     @property
     def port(self) -> int:

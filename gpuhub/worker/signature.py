@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from gpuhub.worker.annotations import call_hints, item_hint
 from gpuhub.worker.conversion import ConversionError, Converter
@@ -12,14 +13,14 @@ from gpuhub.worker.target import Target
 
 __all__ = ["CallShape", "SignatureProblem"]
 
-_NOT_BY_NAME = {
+_NOT_BY_NAME: dict[Any, str] = {
     inspect.Parameter.VAR_POSITIONAL: "*",
     inspect.Parameter.VAR_KEYWORD: "**",
     inspect.Parameter.POSITIONAL_ONLY: "positional-only ",
 }
 
 
-class SignatureProblem(TypeError):
+class SignatureProblem(TypeError):  # noqa: N818  (says what happened)
     """A parameter that cannot travel by name.
 
     Attributes:
@@ -94,12 +95,15 @@ class CallShape:
         for name, wire in arguments.items():
             converter = self.parameters.get(name)
             if converter is None:
-                known = ", ".join(self.parameters) or "no arguments"
-                raise TypeError(f"{self.name}() got an unexpected argument {name!r} (it takes {known})")
+                known = ", ".join(self.parameters) or "none"
+                raise TypeError(
+                    f"{self.name}() got an unexpected argument {name!r}; known: {known}"
+                )
             values[name] = convert_at(name, converter.decode, wire)
         missing = [name for name in self.required if name not in values]
         if missing:
-            raise TypeError(f"{self.name}() is missing the argument {', '.join(map(repr, missing))}")
+            names = ", ".join(map(repr, missing))
+            raise TypeError(f"{self.name}() is missing the argument {names}")
         return values
 
     def encode_result(self, value: Any) -> Any:
@@ -142,6 +146,6 @@ def _is_generator(function: Any) -> bool:
 
 
 def _list_of(item: Converter) -> Converter:
-    from gpuhub.worker._containers import sequence_converter  # noqa: PLC0415
+    from gpuhub.worker._containers import sequence_converter
 
     return sequence_converter(list, item)

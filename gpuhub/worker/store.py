@@ -6,7 +6,8 @@ import hashlib
 import importlib
 import os
 import re
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from gpuhub.worker.conversion import TAG
 from gpuhub.worker.wire import dumps, loads
@@ -31,7 +32,7 @@ _FIELDS = {"url", "sha256", "size"}
 _DIGEST = re.compile(r"[0-9a-f]{64}\Z")
 
 
-class StoreProblem(RuntimeError):
+class StoreProblem(RuntimeError):  # noqa: N818  (says what happened)
     """A reference that cannot or must not be followed, or a store that does not answer."""
 
 
@@ -102,9 +103,9 @@ def read_reference(wire: dict[str, Any], prefix: str) -> Any:
 def _parts(reference: Any) -> tuple[str, str, int]:
     if type(reference) is dict and set(reference) == _FIELDS:
         url, digest, size = reference["url"], reference["sha256"], reference["size"]
-        if type(url) is str and type(digest) is str and type(size) is int and size >= 0:
-            if _DIGEST.match(digest):
-                return url, digest, size
+        is_typed = type(url) is str and type(digest) is str and type(size) is int
+        if is_typed and size >= 0 and _DIGEST.match(digest):
+            return url, digest, size
     raise StoreProblem(f"a {REFERENCE} has url, sha256 (64 hex digits) and size (bytes)")
 
 

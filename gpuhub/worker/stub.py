@@ -45,17 +45,27 @@ _ERRORS = {
 _DECLARATIONS = ("Batching", "Bucket", "Image", "Scaling", "Schedule", "Secret", "Volume", "gpu")
 _CLIENT_ONLY = (
     "Call",
-    "CallOptions",
+    "CallState",
     "Endpoint",
     "EndpointStatus",
     "Function",
+    "FunctionSpec",
+    "LogLine",
+    "Phase",
     "Plan",
+    "Row",
+    "ScaleReport",
+    "Version",
+    "WebApp",
+    "WorkerMode",
     "Workspace",
-    "connect",
 )
 _REMOTE = (
+    "call",
     "deploy",
+    "deploy_async",
     "endpoint",
+    "in_workspace",
     "map",
     "map_async",
     "plan",
@@ -65,83 +75,88 @@ _REMOTE = (
     "spawn_async",
     "stream",
     "stream_async",
+    "with_options",
 )
 
 
 class _Unavailable:
     """Stands for something of the client's; any use of it says so."""
 
-    def __init__(self, name):
+    def __init__(self, name: str) -> None:
         self.__name__ = name
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"<gpuhub.{self.__name__}, not available inside the worker>"
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *_: object, **__: object) -> None:
         raise RuntimeError(f"gpuhub.{self.__name__} {_ELSEWHERE}")
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> None:
         # Python itself asks for special names, for example to inspect annotations.
         if name.startswith("__"):
             raise AttributeError(name)
         raise RuntimeError(f"gpuhub.{self.__name__}.{name} {_ELSEWHERE}")
 
-    def __or__(self, other):
+    def __or__(self, other: object) -> type:
         return object
 
     __ror__ = __or__
 
-    def __getitem__(self, item):
+    def __getitem__(self, item: object) -> object:
         return self
 
 
 class _DeclarationType(type):
-    def __getattr__(cls, name):
+    def __getattr__(cls, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *args, **kwargs: cls(*args, **kwargs)
+        return cls
 
 
 class _Declaration(metaclass=_DeclarationType):
     """Accepts whatever the real class accepts and keeps the named arguments."""
 
-    def __init__(self, *args, **kwargs):
-        self.__dict__.update(kwargs)
+    def __init__(self, *_: object, **settings: object) -> None:
+        self.__dict__.update(settings)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> object:
         if name.startswith("__"):
             raise AttributeError(name)
-        return lambda *args, **kwargs: self
+        return lambda *_, **__: self
 
 
-def _decorate(target):
+def _decorate(target: object) -> object:
     """Give the user's object back, with the client's methods as clear refusals."""
     for name in _REMOTE:
         if not hasattr(target, name):
-            setattr(target, name, _Unavailable(f"function.{name}"))
+            setattr(target, name, _Unavailable(f"Function.{name}"))
     if not hasattr(target, "local"):
-        target.local = target if not isinstance(target, type) else staticmethod(target)
+        local = staticmethod(target) if isinstance(target, type) else target
+        setattr(target, "local", local)  # noqa: B010  (the type has none)
     return target
 
 
-def function(target=None, /, **settings):
+def function(target: object = None, /, **_settings: object) -> object:
     """Take the place of the real decorator: give the function or class back."""
     return _decorate if target is None else _decorate(target)
 
 
-def web(target=None, /, **settings):
-    """Take the place of the real decorator: give the function back."""
-    return _decorate if target is None else _decorate(target)
+web = function
 
 
-def _error(name):
-    base = _ERRORS[name]
-    return type(name, (__getattr__(base) if base else Exception,), {"__module__": "gpuhub.errors"})
+def _error(name: str) -> type:
+    base = __getattr__(_ERRORS[name]) if _ERRORS[name] else Exception
+    return type(name, (base,), {"__module__": "gpuhub.errors"})  # type: ignore[arg-type]
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> object:
+    made: object
+    if name in globals():
+        return globals()[name]
     if name == "File":
-        from gpuhub.worker.file import File as made  # noqa: PLC0415
+        from gpuhub.worker import file
+
+        made = file.File
     elif name in _ERRORS:
         made = _error(name)
     elif name in _DECLARATIONS:
@@ -158,9 +173,9 @@ def __getattr__(name):
 
 
 if __name__ == "gpuhub":
-    # ``from gpuhub.errors import …`` needs a module of that name; it makes its classes when asked.
+    # ``from gpuhub.errors import …`` needs a module of that name; its classes are made when asked.
     import sys
 
     errors = type(sys)("gpuhub.errors", "The names of gpuhub's errors.")
-    errors.__getattr__ = lambda name: getattr(sys.modules["gpuhub"], name)
+    errors.__getattr__ = __getattr__  # type: ignore[method-assign]
     sys.modules["gpuhub.errors"] = errors

@@ -8,8 +8,8 @@ error, so that a stream that broke off can be told from one that ended.
 from __future__ import annotations
 
 import json
-import os
 import traceback
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
@@ -32,7 +32,7 @@ ERROR = "gpuhub_error"
 END = "gpuhub_end"
 
 _TEXT_LIMIT = 64_000
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_HERE = Path(__file__).resolve().parent
 
 
 def _refuse(constant: str) -> NoReturn:
@@ -115,7 +115,7 @@ def _users_part(frames: TracebackType | None) -> TracebackType | None:
 
 
 def _is_machinery(frame: FrameType) -> bool:
-    if os.path.dirname(os.path.abspath(frame.f_code.co_filename)) == _HERE:
+    if Path(frame.f_code.co_filename).resolve().parent == _HERE:
         return True
     return frame.f_globals.get("__name__", "").split(".")[0] in ("asyncio", "concurrent")
 

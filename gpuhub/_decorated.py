@@ -69,8 +69,19 @@ class Decorated:
         workspace = self.workspace
         secrets = self._local_secrets(workspace)
         bundle = self._bundle(workspace, secrets)
-        spec = self.spec.model_copy(update={"app": workspace.settings.app, "target": bundle.target})
+        spec = self._spec_for(workspace, bundle)
         return workspace.session().planner.plan(spec, bundle, secrets)
+
+    def _spec_for(self, workspace: Workspace, bundle: Bundle) -> FunctionSpec:
+        """The spec with what only the workspace knows: names, and access to its store."""
+        changes: dict[str, Any] = {"app": workspace.settings.app, "target": bundle.target}
+        if (store := workspace.payload_store) is not None:
+            changes["env"] = {**self.spec.env, **store.worker_environment}
+            image = self.spec.image
+            if image.reference is None:
+                packages = dict.fromkeys([*image.pip, *store.worker_packages])
+                changes["image"] = image.model_copy(update={"pip": tuple(packages)})
+        return self.spec.model_copy(update=changes)
 
     def _deploy(self, *, warm: bool, progress: Progress | None) -> tuple[Session, DeploymentRef]:
         session, plan = self.workspace.session(), self.plan()

@@ -57,6 +57,11 @@ class PayloadStore:
         """Variables the worker needs to follow references and to make them for large results."""
         return {STORE_VARIABLE: self.url, THRESHOLD_VARIABLE: str(self.threshold)}
 
+    @property
+    def worker_packages(self) -> tuple[str, ...]:
+        """Requirements of the worker's image for it."""
+        return ("fsspec", "s3fs") if self.url.startswith("s3://") else ("fsspec",)
+
     def pack(self, payload: bytes) -> bytes:
         """Give an encoded call with its large arguments in the store.
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import TypeVar, override
 
+from gpuhub._wire import AnyCodec, Wire
 from gpuhub.adapter import CallRef, CallState, CancelReceipt, Phase
-from gpuhub.codec import WireCodec, codec_for
-from gpuhub.errors import GpuHubError
 from gpuhub.workspace import Workspace, current_workspace
 
 if TYPE_CHECKING:
@@ -22,9 +21,9 @@ R = TypeVar("R", default=Any)
 class Call(Generic[R]):
     """One call at a provider. Made by ``spawn``, or from its id by :meth:`from_id`."""
 
-    def __init__(self, session: Session, ref: CallRef, codec: WireCodec) -> None:
+    def __init__(self, session: Session, ref: CallRef, wire: Wire) -> None:
         self._session = session
-        self._codec = codec
+        self._wire = wire
         self.ref = ref
 
     @classmethod
@@ -42,8 +41,8 @@ class Call(Generic[R]):
             ConfigError: It is no such text, or the provider is unknown.
         """
         ref = CallRef.parse(call_id)
-        session = (workspace or current_workspace()).session(ref.provider)
-        return Call(session, ref, codec_for(None, None))
+        workspace = workspace or current_workspace()
+        return Call(workspace.session(ref.provider), ref, workspace.wire(AnyCodec()))
 
     @override
     def __repr__(self) -> str:
@@ -101,16 +100,5 @@ class Call(Generic[R]):
         return self.state().phase not in (Phase.QUEUED, Phase.RUNNING)
 
     def _decode(self, state: CallState) -> R:
-        value: R = decoded(self._codec, state)
+        value: R = self._wire.value(state)
         return value
-
-
-def decoded(codec: WireCodec, state: CallState) -> Any:
-    """The value of an ended call; errors learn which call they are about."""
-    try:
-        return codec.decode_result(state.output or b"")
-    except GpuHubError as error:
-        error.provider = error.provider or state.ref.provider
-        if hasattr(error, "call_id") and not error.call_id:
-            error.call_id = str(state.ref)
-        raise

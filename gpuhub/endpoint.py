@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import ParamSpec, TypeVar, override
 
+from gpuhub._closing import closing
 from gpuhub._engine.calls import CallSettings
 from gpuhub._map import MapOptions, map_blocking, map_on_loop
-from gpuhub._payloads import Payloads
-from gpuhub._streams import stream_values
+from gpuhub._wire import Wire
 from gpuhub.adapter import DeploymentRef, EndpointStatus, LogLine, Version
-from gpuhub.call import Call, decoded
-from gpuhub.codec import WireCodec, codec_for
+from gpuhub.call import Call
+from gpuhub.codec import codec_for
 from gpuhub.errors import ConfigError
 from gpuhub.registry import provider_of_scheme
 from gpuhub.scaling import Scaling
@@ -55,18 +55,16 @@ class Endpoint(Generic[P, R]):
         self,
         session: Session,
         name: str,
-        codec: WireCodec,
+        wire: Wire,
         *,
         ref: DeploymentRef | None = None,
         settings: CallSettings | None = None,
-        payloads: Payloads | None = None,
     ) -> None:
         self.name = name
         self._session = session
-        self._codec = codec
+        self._wire = wire
         self._ref = ref
         self._settings = settings or CallSettings()
-        self._payloads = payloads or Payloads(None)
 
     @classmethod
     def connect(cls, url: str, *, workspace: Workspace | None = None) -> Endpoint[..., Any]:
@@ -81,23 +79,25 @@ class Endpoint(Generic[P, R]):
             ConfigError: The URL is malformed or its provider unknown.
             NotFound: The provider has no such endpoint.
         """
-        session, scheme, address = _connection(url, workspace)
+        workspace, session, scheme, address = _connection(url, workspace)
         ref = session.run(lambda io: session.deployments.connect(io, scheme, address))
-        return cls._connected(session, ref)
+        return cls._connected(workspace, session, ref)
 
     @classmethod
     async def connect_async(
         cls, url: str, *, workspace: Workspace | None = None
     ) -> Endpoint[..., Any]:
         """An endpoint that is already deployed. See :meth:`connect`."""
-        session, scheme, address = _connection(url, workspace)
+        workspace, session, scheme, address = _connection(url, workspace)
         ref = await session.run_async(lambda io: session.deployments.connect(io, scheme, address))
         return cls._connected(session, ref)
 
     @classmethod
-    def _connected(cls, session: Session, ref: DeploymentRef) -> Endpoint[..., Any]:
-        codec = codec_for(None, None, made_by_gpuhub=ref.made_by_gpuhub)
-        return Endpoint(session, ref.name, codec, ref=ref)
+    def _connected(
+        cls, workspace: Workspace, session: Session, ref: DeploymentRef
+    ) -> Endpoint[..., Any]:
+        wire = workspace.wire(codec_for(None, None, made_by_gpuhub=ref.made_by_gpuhub))
+        return Endpoint(session, ref.name, wire, ref=ref)
 
     @override
     def __repr__(self) -> str:
@@ -161,14 +161,14 @@ class Endpoint(Generic[P, R]):
         """
         payload = self._encode(args, kwargs)
         state = self._session.run(lambda io: self._invoke(io, payload))
-        value: R = decoded(self._codec, state)
+        value: R = self._wire.value(state)
         return value
 
     async def invoke_async(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call and wait for the result. See :meth:`invoke`."""
         payload = self._encode(args, kwargs)
         state = await self._session.run_async(lambda io: self._invoke(io, payload))
-        value: R = decoded(self._codec, state)
+        value: R = self._wire.value(state)
         return value
 
     def spawn(self, *args: P.args, **kwargs: P.kwargs) -> Call[R]:
@@ -337,13 +337,14 @@ class Endpoint(Generic[P, R]):
     async def _spawn(self, io: BoundedIo, payload: bytes) -> Call[R]:
         ref = await self._resolve(io)
         call = await self._session.calls.spawn(io, ref, payload, self._settings)
-        return Call(self._session, call, self._codec)
+        return Call(self._session, call, self._wire)
 
     async def _stream(self, io: BoundedIo, payload: bytes) -> AsyncIterator[R]:
         ref = await self._resolve(io)
         chunks = self._session.calls.stream(io, ref, payload, self._settings)
-        async for value in stream_values(self._codec, ref, chunks):
-            yield value
+        async with closing(self._wire.items(ref, chunks)) as values:
+            async for value in values:
+                yield value
 
     async def _status(self, io: BoundedIo) -> EndpointStatus:
         return await self._session.deployments.status(io, await self._resolve(io))
@@ -362,9 +363,10 @@ class Endpoint(Generic[P, R]):
     ) -> AsyncIterator[LogLine]:
         ref = await self._resolve(io)
         start = None if since is None else time.time() - since
-        lines = self._session.deployments.logs(io, ref, start, follow=follow)
-        async for line in lines:
-            yield line
+        found = self._session.deployments.logs(io, ref, start, follow=follow)
+        async with closing(found) as lines:
+            async for line in lines:
+                yield line
 
     async def _versions(self, io: BoundedIo) -> list[Version]:
         return list(await self._session.deployments.versions(io, await self._resolve(io)))
@@ -386,23 +388,22 @@ class Endpoint(Generic[P, R]):
             self._ref = ref
 
     def _encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        return self._payloads.store(self._codec.encode_call(args, kwargs))
+        return self._wire.encode(args, kwargs)
 
     def _copy(self, settings: CallSettings) -> Endpoint[P, R]:
         return Endpoint(
             self._session,
             self.name,
-            self._codec,
+            self._wire,
             ref=self._ref,
             settings=settings,
-            payloads=self._payloads,
         )
 
 
-def _connection(url: str, workspace: Workspace | None) -> tuple[Session, str, str]:
+def _connection(url: str, workspace: Workspace | None) -> tuple[Workspace, Session, str, str]:
     scheme, mark, address = url.partition("://")
     if not (scheme and mark and address):
         msg = f"an endpoint's address looks like provider://address (got {url!r})"
         raise ConfigError(msg, next_step="for example gpuhub.Endpoint.connect('runpod://abc123')")
     workspace = workspace or current_workspace()
-    return workspace.session(provider_of_scheme(scheme)), scheme, address
+    return workspace, workspace.session(provider_of_scheme(scheme)), scheme, address

@@ -135,16 +135,14 @@ class Function(Decorated, Generic[P, R, Local]):
     def endpoint(self) -> Endpoint[P, R]:
         """The function's deployment; whether it exists is found out at its first use."""
         from gpuhub._engine.calls import CallSettings
-        from gpuhub._payloads import Payloads
         from gpuhub.endpoint import Endpoint
 
         workspace = self.workspace
         return Endpoint(
             workspace.session(),
             f"{workspace.settings.app}-{self.spec.name}",
-            self.codec,
+            workspace.wire(self.codec),
             settings=CallSettings(idempotent=self.spec.idempotent),
-            payloads=Payloads(workspace.settings.payload_store),
         )
 
     @property
@@ -184,7 +182,8 @@ class Function(Decorated, Generic[P, R, Local]):
         from gpuhub.call import Call
 
         ref = CallRef.parse(call_id)
-        return Call(self.workspace.session(ref.provider), ref, self.codec)
+        workspace = self.workspace
+        return Call(workspace.session(ref.provider), ref, workspace.wire(self.codec))
 
     def map(self, *iterables: Iterable[Any], **options: Any) -> Iterator[R]:
         """Call once for each item, many at a time. See :meth:`Endpoint.map`."""

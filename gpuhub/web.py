@@ -62,7 +62,8 @@ class WebApp(Decorated, Generic[App]):
         from gpuhub.codec import BareCodec
         from gpuhub.endpoint import Endpoint
 
-        return Endpoint(self.workspace.session(), self.deployment_name, BareCodec())
+        workspace = self.workspace
+        return Endpoint(workspace.session(), self.deployment_name, workspace.wire(BareCodec()))
 
     @property
     def url(self) -> str | None:

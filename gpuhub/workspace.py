@@ -18,8 +18,11 @@ from gpuhub.settings import load_settings, provider_settings
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from gpuhub._payload_store import PayloadStore
     from gpuhub._session import Session
+    from gpuhub._wire import Wire
     from gpuhub.adapter import AdapterModule, Clock
+    from gpuhub.codec import WireCodec
     from gpuhub.journal import Journal
     from gpuhub.settings import ProviderSettings, Settings
 
@@ -132,6 +135,25 @@ class Workspace:
     def adapter_module(self, name: str) -> AdapterModule:
         """The adapter of a provider, given to this workspace or installed."""
         return self._adapters.get(name) or registry.load(name)
+
+    @property
+    def payload_store(self) -> PayloadStore | None:
+        """Where large values travel by reference, if configured.
+
+        Raises:
+            AdapterNotInstalled: The extra ``store`` is missing.
+        """
+        if self.settings.payload_store is None:
+            return None
+        from gpuhub._payload_store import PayloadStore
+
+        return PayloadStore(self.settings.payload_store)
+
+    def wire(self, codec: WireCodec) -> Wire:
+        """How values travel in this workspace."""
+        from gpuhub._wire import Wire
+
+        return Wire(codec, self.payload_store)
 
     def _salt(self) -> bytes:
         """A random key of this machine and project, made at first use."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import uuid
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
+from gpuhub._closing import closing
 from gpuhub._engine.features import is_native, require
 from gpuhub._engine.outcomes import (
     cut_off,
@@ -157,7 +158,7 @@ class Calls:
         settings = settings.with_key()
         options = self._options(settings, self._long_poll(settings.budget_s))
         chunks = self.adapter.stream(io.bounded(settings.budget_s), ref, payload, options)
-        async with aclosing(chunks):  # type: ignore[type-var]
+        async with closing(chunks):
             try:
                 async for chunk in chunks:
                     yield chunk

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from gpuhub._closing import closing
 from gpuhub._engine.features import require
 from gpuhub._engine.planning import log_warnings
 from gpuhub.adapter import (
@@ -223,7 +224,7 @@ class Deployments:
         """Log lines, oldest first."""
         require(self.adapter, Feature.LOGS_FOLLOW if follow else Feature.LOGS)
         lines = self.adapter.logs(io, ref, since, follow=follow)
-        async with aclosing(lines):  # type: ignore[type-var]
+        async with closing(lines):
             async for line in lines:
                 yield line
 

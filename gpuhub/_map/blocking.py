@@ -23,7 +23,6 @@ from gpuhub._map.items import (
     open_run,
 )
 from gpuhub._map.progress import ProgressShown
-from gpuhub.call import decoded
 from gpuhub.errors import GpuHubError
 
 if TYPE_CHECKING:
@@ -101,7 +100,7 @@ def outcome_value(endpoint: Endpoint[..., Any], ref: DeploymentRef, outcome: Out
     """The function's value, or raise what went wrong."""
     if outcome.error is not None:
         raise outcome.error
-    return decoded(endpoint._codec, outcome.state(ref))  # noqa: SLF001
+    return endpoint._wire.value(outcome.state(ref))  # noqa: SLF001
 
 
 @dataclass

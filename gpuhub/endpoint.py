@@ -90,7 +90,7 @@ class Endpoint(Generic[P, R]):
         """An endpoint that is already deployed. See :meth:`connect`."""
         workspace, session, scheme, address = _connection(url, workspace)
         ref = await session.run_async(lambda io: session.deployments.connect(io, scheme, address))
-        return cls._connected(session, ref)
+        return cls._connected(workspace, session, ref)
 
     @classmethod
     def _connected(

@@ -19,7 +19,7 @@ NO_TWIN = {
     "Endpoint": {"with_options"},
     "Function": {"bundle", "call", "endpoint", "in_workspace", "local", "plan", "with_options"},
     "WebApp": {"bundle", "endpoint", "in_workspace", "plan"},
-    "Workspace": {"adapter_module", "provider_settings", "session", "use"},
+    "Workspace": {"adapter_module", "provider_settings", "session", "use", "wire"},
 }
 
 

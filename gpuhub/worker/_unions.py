@@ -44,18 +44,20 @@ class _Union:
             not any(member.kinds & earlier.kinds for earlier in members[:index])
             for index, member in enumerate(members)
         ]
-        self._by_type: dict[type, int] = {}
+        self._by_type: dict[type, list[int]] = {}
         for index, member in enumerate(members):
             for kind in member.types:
-                self._by_type.setdefault(kind, index)
+                self._by_type.setdefault(kind, []).append(index)
+        self._every = list(range(len(members)))
 
     def encode(self, value: Any) -> Any:
-        first = self._by_type.get(type(value))
-        if first is not None:
-            return self._wrapped(first, self.members[first].encode(value))
-        for index, member in enumerate(self.members):
+        candidates = self._by_type.get(type(value), self._every)
+        if len(candidates) == 1:
+            # The member's own error says more than ours.
+            return self._wrapped(candidates[0], self.members[candidates[0]].encode(value))
+        for index in candidates:
             try:
-                return self._wrapped(index, member.encode(value))
+                return self._wrapped(index, self.members[index].encode(value))
             except ConversionError:
                 continue
         raise ConversionError(self.name, type_name(value))
@@ -69,7 +71,7 @@ class _Union:
             return self._decode_option(option)
         candidates = self._candidates(kind_of(wire))
         if len(candidates) == 1:
-            return candidates[0].decode(wire)  # its own error says more than ours
+            return candidates[0].decode(wire)
         for member in candidates:
             try:
                 return member.decode(wire)

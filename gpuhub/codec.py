@@ -58,7 +58,11 @@ class Codec:
             raise SpecError(
                 f"{target.qualname}: {problem}", next_step="change the annotation"
             ) from None
-        self._names = tuple(self._shape.parameters)
+        self._positions = tuple(
+            name
+            for name, parameter in self._shape.signature.parameters.items()
+            if parameter.kind is not parameter.KEYWORD_ONLY
+        )
         self._encoders = {name: c.encode for name, c in self._shape.parameters.items()}
         self._required = frozenset(self._shape.required)
 
@@ -69,7 +73,7 @@ class Codec:
             TypeError: The arguments do not fit the signature, in Python's own words.
             SpecError: A value does not fit its annotation; names the parameter.
         """
-        named = {**dict(zip(self._names, args, strict=False)), **kwargs}
+        named = {**dict(zip(self._positions, args, strict=False)), **kwargs}
         if len(named) != len(args) + len(kwargs) or not self._required <= named.keys():
             self._refuse(args, kwargs)
         name = ""

@@ -37,6 +37,7 @@ STARTUP_RATIO = 1.5
 ROUNDS, RUNS = 3, 7
 
 SDKS = {"modal", "runpod", "replicate", "cog", "truss", "baseten", "beta9", "beam"}
+BROUGHT_BY_THE_USER = {("worker", "numpy"), ("testing", "pytest")}
 NEWER_PYTHON = {"annotationlib"}
 PART_OF = {"pydantic-core": "pydantic"}
 """Distributions that another one pins exactly and documents as its own part."""
@@ -125,7 +126,8 @@ def test_every_import_is_declared(sources, root, project):
         for name in set(imported(ast.parse(path.read_text()))) - stdlib - own:
             found = {normal(distribution) for distribution in providers.get(name, [name])}
             distributions = {PART_OF.get(distribution, distribution) for distribution in found}
-            optional = name in SDKS or (name == "numpy" and "worker" in path.parts)
+            place = path.relative_to(root).parts[1]
+            optional = name in SDKS or (place, name) in BROUGHT_BY_THE_USER
             if not optional and not distributions & declared:
                 stray.add((str(path.relative_to(root)), name))
     assert not stray

@@ -178,8 +178,12 @@ class Calls:
         self._check_size(payload, spawned=wait_s == 0)
         key, options = settings.idempotency_key, self._options(settings, wait_s)
         if settings.record:
-            mode = "remote" if wait_s else "spawn"
-            self.journal.begin_call(key, provider=ref.provider, deployment=ref.address, mode=mode)
+            self.journal.begin_call(
+                key,
+                provider=ref.provider,
+                deployment=ref.address,
+                mode="remote" if wait_s else "spawn",
+            )
         try:
             state = await self._send(io, ref, payload, options, settings)
         except GpuHubError as error:
@@ -188,7 +192,7 @@ class Calls:
             raise
         if settings.on_accepted is not None:
             settings.on_accepted(state.ref)
-        if settings.record and not state.phase.is_terminal:
+        if settings.record and not (wait_s and state.phase.is_terminal):
             self.journal.accept_call(key, state.ref)
         return state
 

@@ -106,13 +106,13 @@ class Deployments:
         return replace(found, fingerprint=record.ref.fingerprint) if same else found
 
     async def _create(self, io: Io, plan: Plan, previous: DeploymentRef | None) -> DeploymentRef:
-        facts = {
-            "provider": plan.provider,
-            "name": plan.deployment,
-            "fingerprint": plan.fingerprint,
-            "plan": plan.to_dict(),
-        }
-        record = await io.run(self.journal.begin_deploy, **facts)
+        record = await io.run(
+            self.journal.begin_deploy,
+            provider=plan.provider,
+            name=plan.deployment,
+            fingerprint=plan.fingerprint,
+            plan=plan.to_dict(),
+        )
         try:
             ref = await self.adapter.deploy(io, plan, previous)
         except ProviderError as error:

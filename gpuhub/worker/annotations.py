@@ -103,11 +103,14 @@ def _one_by_one(raw: dict[str, Any], names: dict[str, Any]) -> dict[str, Any]:
 def _evaluate(hint: Any, names: dict[str, Any]) -> Any:
     if not isinstance(hint, str):
         return hint
-    for tree in (hint, _without_bars(hint)):
+    for read in (str, _without_bars):
         try:
-            return eval(tree, dict(names))  # noqa: S307  (the user's own annotation)
+            found = eval(read(hint), dict(names))  # noqa: S307  (the user's own annotation)
         except Exception:  # noqa: BLE001, S112
             continue
+        if not isinstance(found, str):
+            return found
+        return _evaluate(found, names) if found != hint else Any
     return Any
 
 
@@ -124,11 +127,8 @@ class _Unions(ast.NodeTransformer):
 
 
 def _without_bars(text: str) -> Any:
-    try:
-        tree = _Unions().visit(ast.parse(text, mode="eval"))
-        return compile(ast.fix_missing_locations(tree), "<annotation>", "eval")
-    except SyntaxError:
-        return "None"
+    tree = _Unions().visit(ast.parse(text, mode="eval"))
+    return compile(ast.fix_missing_locations(tree), "<annotation>", "eval")
 
 
 def item_hint(returns: Any) -> Any:

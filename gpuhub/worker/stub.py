@@ -61,9 +61,12 @@ _CLIENT_ONLY = (
     "Workspace",
 )
 _REMOTE = (
+    "bundle",
     "call",
+    "codec",
     "deploy",
     "deploy_async",
+    "deployment_name",
     "endpoint",
     "in_workspace",
     "map",
@@ -75,7 +78,9 @@ _REMOTE = (
     "spawn_async",
     "stream",
     "stream_async",
+    "url",
     "with_options",
+    "workspace",
 )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Generic
 
 from typing_extensions import ParamSpec, TypeVar, override
 
-from gpuhub._closing import closing
+from gpuhub._endpoint_uses import EndpointUses
 from gpuhub._engine.calls import CallSettings
 from gpuhub._map import MapOptions, map_blocking, map_on_loop
 from gpuhub._wire import Wire
@@ -22,7 +21,6 @@ from gpuhub.scaling import Scaling
 from gpuhub.workspace import Workspace, current_workspace
 
 if TYPE_CHECKING:
-    from gpuhub._engine.calls import BoundedIo
     from gpuhub._session import Session
 
 __all__ = ["Endpoint", "ScaleReport"]
@@ -44,7 +42,7 @@ class ScaleReport:
     until: str = "the next deploy, which sends the limits of the decorator again"
 
 
-class Endpoint(Generic[P, R]):
+class Endpoint(EndpointUses[R], Generic[P, R]):
     """A deployment at a provider.
 
     Comes from ``function.deploy()``, ``function.endpoint()`` or :meth:`connect`. Whether it
@@ -60,11 +58,7 @@ class Endpoint(Generic[P, R]):
         ref: DeploymentRef | None = None,
         settings: CallSettings | None = None,
     ) -> None:
-        self.name = name
-        self._session = session
-        self._wire = wire
-        self._ref = ref
-        self._settings = settings or CallSettings()
+        super().__init__(session, name, wire, ref, settings or CallSettings())
 
     @classmethod
     def connect(cls, url: str, *, workspace: Workspace | None = None) -> Endpoint[..., Any]:
@@ -263,11 +257,13 @@ class Endpoint(Generic[P, R]):
             SpecError: The limits do not agree.
             UnsupportedSetting: The provider cannot change a live deployment.
         """
-        return self._session.run(lambda io: self._scale(io, scaling, changes))
+        return ScaleReport(self._session.run(lambda io: self._scale(io, scaling, changes)))
 
     async def scale_async(self, scaling: Scaling | None = None, **changes: Any) -> ScaleReport:
         """Change the limits of the live deployment. See :meth:`scale`."""
-        return await self._session.run_async(lambda io: self._scale(io, scaling, changes))
+        return ScaleReport(
+            await self._session.run_async(lambda io: self._scale(io, scaling, changes))
+        )
 
     def logs(self, *, since: float | None = None, follow: bool = False) -> Iterator[LogLine]:
         """Log lines of the workers, oldest first.
@@ -322,73 +318,6 @@ class Endpoint(Generic[P, R]):
     async def delete_async(self) -> None:
         """Remove all that deploy made: the deployment stops billing."""
         await self._session.run_async(self._delete)
-
-    # The same, once, over an Io
-
-    async def _resolve(self, io: BoundedIo) -> DeploymentRef:
-        if self._ref is None:
-            return await self._session.deployments.resolve(io, self.name)
-        return self._ref
-
-    async def _invoke(self, io: BoundedIo, payload: bytes) -> Any:
-        ref = await self._resolve(io)
-        return await self._session.calls.invoke(io, ref, payload, self._settings)
-
-    async def _spawn(self, io: BoundedIo, payload: bytes) -> Call[R]:
-        ref = await self._resolve(io)
-        call = await self._session.calls.spawn(io, ref, payload, self._settings)
-        return Call(self._session, call, self._wire)
-
-    async def _stream(self, io: BoundedIo, payload: bytes) -> AsyncIterator[R]:
-        ref = await self._resolve(io)
-        chunks = self._session.calls.stream(io, ref, payload, self._settings)
-        async with closing(self._wire.items(ref, chunks)) as values:
-            async for value in values:
-                yield value
-
-    async def _status(self, io: BoundedIo) -> EndpointStatus:
-        return await self._session.deployments.status(io, await self._resolve(io))
-
-    async def _scale(
-        self, io: BoundedIo, scaling: Scaling | None, changes: Mapping[str, Any]
-    ) -> ScaleReport:
-        ref = await self._resolve(io)
-        if scaling is None:
-            scaling = await self._session.deployments.changed_scaling(io, ref, changes)
-        self._update(await self._session.deployments.scale(io, ref, scaling))
-        return ScaleReport(scaling)
-
-    async def _logs(
-        self, io: BoundedIo, since: float | None, *, follow: bool
-    ) -> AsyncIterator[LogLine]:
-        ref = await self._resolve(io)
-        start = None if since is None else time.time() - since
-        found = self._session.deployments.logs(io, ref, start, follow=follow)
-        async with closing(found) as lines:
-            async for line in lines:
-                yield line
-
-    async def _versions(self, io: BoundedIo) -> list[Version]:
-        return list(await self._session.deployments.versions(io, await self._resolve(io)))
-
-    async def _rollback(self, io: BoundedIo, version: str | None) -> str:
-        ref = await self._resolve(io)
-        back = await self._session.deployments.rollback(io, ref, version)
-        self._update(back)
-        return back.version
-
-    async def _warm(self, io: BoundedIo) -> None:
-        await self._session.deployments.warm(io, await self._resolve(io))
-
-    async def _delete(self, io: BoundedIo) -> None:
-        await self._session.deployments.delete(io, await self._resolve(io))
-
-    def _update(self, ref: DeploymentRef) -> None:
-        if self._ref is not None:
-            self._ref = ref
-
-    def _encode(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bytes:
-        return self._wire.encode(args, kwargs)
 
     def _copy(self, settings: CallSettings) -> Endpoint[P, R]:
         return Endpoint(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+import socket
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 from gpuhub.worker.wire import dumps
 
-__all__ = ["Refusal", "Reply", "read_body", "send_json"]
+__all__ = ["Refusal", "Reply", "drain", "read_body", "send_json"]
 
 _BODILESS = (204, 304)
+_DRAIN_S = 1.0
+_DRAIN_BLOCKS = 4096
 
 
 class Refusal(Exception):  # noqa: N818  (says what happened)
@@ -48,12 +51,13 @@ class Reply:
             if name.lower() != "transfer-encoding":  # ours to choose
                 names.add(name.lower())
                 connection.send_header(name, value)
+        if connection.close_connection:
+            connection.send_header("Connection", "close")
         has_body = connection.command != "HEAD" and status >= 200 and status not in _BODILESS
         self._has_body = has_body
         self._chunked = has_body and "content-length" not in names
         if self._chunked and connection.request_version == "HTTP/1.0":
             self._chunked = False
-            connection.send_header("Connection", "close")
         elif self._chunked:
             connection.send_header("Transfer-Encoding", "chunked")
         connection.end_headers()
@@ -89,6 +93,16 @@ def send_json(
     reply = Reply(connection, status, [("Content-Type", "application/json"), length, *headers])
     reply.write(body)
     reply.end()
+
+
+def drain(connection: BaseHTTPRequestHandler) -> None:
+    """Read on for a moment after a refusal: a caller who still sends would miss the answer."""
+    connection.wfile.flush()
+    connection.connection.shutdown(socket.SHUT_WR)
+    connection.connection.settimeout(_DRAIN_S)
+    for _ in range(_DRAIN_BLOCKS):
+        if not connection.connection.recv(65536):
+            return
 
 
 def read_body(connection: BaseHTTPRequestHandler, limit: int) -> bytes:

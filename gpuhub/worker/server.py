@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from gpuhub.worker.asgi import AsgiApp
 from gpuhub.worker.handler import Handler
-from gpuhub.worker.reply import Refusal, Reply, read_body, send_json
+from gpuhub.worker.reply import Refusal, Reply, drain, read_body, send_json
 from gpuhub.worker.wire import dumps, loads
 
 __all__ = ["MAX_BODY", "WorkerServer"]
@@ -136,6 +136,8 @@ class _Connection(BaseHTTPRequestHandler):
             self._route(urlsplit(self.path).path, body)
         except Refusal as refusal:
             send_json(self, refusal.status, {"error": refusal.message}, refusal.headers)
+            if self.close_connection:
+                drain(self)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _answer  # noqa: N815
 

@@ -236,7 +236,7 @@ def test_not_a_number_survives():
         assert back != back  # noqa: PLR0124  (only nan does that)
 
 
-@pytest.mark.parametrize("annotation", [np.ndarray, npt.NDArray[np.float32], Any])
+@pytest.mark.parametrize("annotation", [np.ndarray, npt.NDArray[np.float32], Any], ids=repr)
 def test_arrays_keep_dtype_and_shape(annotation):
     """A numpy array travels as its bytes and comes back writable."""
     array = np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::-1]

@@ -1,0 +1,1 @@
+"""The development loop of ``gpuhub serve``: build, run local workers, watch, repeat."""

@@ -1,0 +1,1 @@
+"""The verbs, one small file each: ``BODY`` functions that take a run and their own options."""

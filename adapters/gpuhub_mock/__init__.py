@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from gpuhub_mock.adapter import MockAdapter
 from gpuhub_mock.info import INFO, create
+from gpuhub_mock.testing import contract_emulator
 
-__all__ = ["INFO", "MockAdapter", "create"]
+__all__ = ["INFO", "MockAdapter", "contract_emulator", "create"]

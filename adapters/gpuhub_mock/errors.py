@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import ErrorRule
 from gpuhub.errors import (
@@ -58,7 +58,8 @@ _CALL_ERRORS: dict[str, type[CallFailed]] = {
 
 def error_of(refusal: Refusal) -> GpuHubError:
     """Give the error for an answer that is not what was asked for."""
-    facts = {"provider": "mock", "status": refusal.status or None, "code": refusal.code}
+    facts: dict[str, Any] = {"provider": "mock", "code": refusal.code}
+    facts["status"] = refusal.status or None
     if kind := _CALL_ERRORS.get(refusal.code):
         return kind(refusal.message, **facts)
     rule = next((rule for rule in ERRORS if _fits(rule, refusal)), _FALLBACK)
@@ -70,14 +71,13 @@ def error_of(refusal: Refusal) -> GpuHubError:
 
 def call_problem(refusal: Refusal, call_id: str) -> GpuHubError:
     """Give the error of a call that failed without an answer of the function's own."""
-    facts = {"provider": "mock", "status": refusal.status, "code": refusal.code}
+    facts: dict[str, Any] = {"provider": "mock", "code": refusal.code}
+    facts["status"] = refusal.status
     if refusal.status == 413:
         return PayloadTooLarge(
             refusal.message, next_step="return a reference instead of the value", **facts
         )
-    return CallFailed(
-        refusal.message, call_id=call_id, next_step="look at `gpuhub logs`", **facts
-    )
+    return CallFailed(refusal.message, call_id=call_id, next_step="look at `gpuhub logs`", **facts)
 
 
 def _fits(rule: ErrorRule, refusal: Refusal) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 from gpuhub.adapter import AdapterInfo, Limits
 from gpuhub.errors import ConfigError
@@ -18,13 +18,17 @@ from gpuhub_mock.errors import ERRORS
 if TYPE_CHECKING:
     from gpuhub.settings import ProviderSettings
 
-__all__ = ["INFO", "create"]
+__all__ = ["INFO", "adapter_of", "create"]
 
 _KEYS = (
     SettingKey("mode", default="inline", help="where functions run: inline, thread, subprocess"),
-    SettingKey("clock", default="virtual", help="virtual, system, or scaled:20 for 20 times as fast"),
+    SettingKey(
+        "clock", default="virtual", help="virtual, system, or scaled:20 for 20 times as fast"
+    ),
     SettingKey("cold_start_s", float, 2.0, help="seconds from a worker's start until it is ready"),
-    SettingKey("result_ttl_s", float, 86_400.0, help="seconds the result of a spawned call is kept"),
+    SettingKey(
+        "result_ttl_s", float, 86_400.0, help="seconds the result of a spawned call is kept"
+    ),
     SettingKey("payload_limit", int, 10_000_000, help="largest arguments of a call, in bytes"),
     SettingKey("spawn_payload_limit", int, 1_000_000, help="the same for spawned calls"),
     SettingKey("result_limit", int, 20_000_000, help="largest result, in bytes"),
@@ -35,7 +39,7 @@ _KEYS = (
 INFO = AdapterInfo(
     name="mock",
     title="the mock provider",
-    docs_url="docs/testing.md",
+    docs_url="https://gpuhub.example/docs/testing",
     settings={key.name: key for key in _KEYS},
     limits=Limits(
         payload_bytes=10_000_000,
@@ -56,7 +60,17 @@ def create(settings: ProviderSettings) -> MockAdapter:
     Raises:
         ConfigError: A setting is out of range.
     """
-    options = _options(settings)
+    return adapter_of(MockCloud(_options(settings), make_clock(settings["clock"])))
+
+
+def adapter_of(cloud: MockCloud, *, owns_cloud: bool = True) -> MockAdapter:
+    """Make an adapter over a provider that is there already.
+
+    Args:
+        cloud: The provider.
+        owns_cloud: Whether closing the adapter stops the provider.
+    """
+    options = cloud.options
     limits = replace(
         INFO.limits,
         payload_bytes=options.payload_limit,
@@ -64,8 +78,7 @@ def create(settings: ProviderSettings) -> MockAdapter:
         result_bytes=options.result_limit,
     )
     support = capabilities(idempotency_keys=options.idempotency_keys, mode=options.mode)
-    cloud = MockCloud(options, make_clock(settings["clock"]))
-    return MockAdapter(replace(INFO, limits=limits), support, cloud)
+    return MockAdapter(replace(INFO, limits=limits), support, cloud, owns_cloud=owns_cloud)
 
 
 def _options(settings: ProviderSettings) -> CloudOptions:
@@ -76,7 +89,7 @@ def _options(settings: ProviderSettings) -> CloudOptions:
             next_step="correct it in gpuhub.toml or GPUHUB_MOCK_MODE",
             provider=INFO.name,
         )
-    numbers = {
+    numbers: dict[str, Any] = {
         key.name: _positive(key.name, settings[key.name])
         for key in _KEYS
         if key.kind in (int, float)

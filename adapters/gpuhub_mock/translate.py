@@ -93,9 +93,7 @@ def read_prices() -> dict[str, Any]:
     return tomllib.loads(_PRICES.read_text("utf-8"))
 
 
-def _requests(
-    spec: FunctionSpec, bundle: Bundle, rows: tuple[Row, ...]
-) -> tuple[Request, ...]:
+def _requests(spec: FunctionSpec, bundle: Bundle, rows: tuple[Row, ...]) -> tuple[Request, ...]:
     """Give the templates: the body of the second is the rows, each at its native place."""
     body: dict[str, Any] = {"fingerprint": "{{plan.fingerprint}}"}
     for row in rows:
@@ -357,5 +355,3 @@ def versions(answers: list[VersionAnswer]) -> list[Version]:
         )
         for answer in answers
     ]
-
-

@@ -58,6 +58,11 @@ class MockCloud:
         self.start()
 
     @property
+    def options(self) -> CloudOptions:
+        """How it behaves."""
+        return self._site.options
+
+    @property
     def clock(self) -> MockClock:
         """Its time."""
         return self._site.clock

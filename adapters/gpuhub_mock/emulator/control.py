@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr, ValidationError
 
 from gpuhub.adapter import LogLine, Rollout
+from gpuhub.testing.emulator.faults import FaultKind
 from gpuhub_mock.emulator.answers import DeploymentAnswer, StatusAnswer, VersionAnswer
 from gpuhub_mock.emulator.bodies import DeploymentBody, Workers
 from gpuhub_mock.emulator.deployments import Deployment, DeploymentBook
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from gpuhub_mock.emulator.versions import VersionRecord
 
 __all__ = ["Control"]
+
+_LOOK_S = 0.05
+_BREAKS: tuple[FaultKind, ...] = ("crash",)
 
 
 class Control:
@@ -57,8 +61,7 @@ class Control:
         body, values = _read_body(document)
         path = f"/v1/deployments/{body.name}"
         shown = body.model_dump(mode="json", exclude_defaults=True)
-        playing = ("crash",)
-        with self._desk.request("deploy", "PUT", path, json=shown, playing=playing) as fault:
+        with self._desk.request("deploy", "PUT", path, json=shown, playing=_BREAKS) as fault:
             deployment = self._book.find(body.name, fresh=True) or self._book.make(body.name)
             version = deployment.add_version(body)
             version.secrets = values
@@ -153,19 +156,15 @@ class Control:
             self._book.settle()
             self._book.get(name).pool.warm(self._site.clock.now())
 
-    def is_warm(self, name: str) -> bool:
-        """Whether a worker takes calls, or none is being started any more."""
+    def warm_in_s(self, name: str) -> float:
+        """Clock seconds until a worker takes calls; 0 when one does, or none is being started."""
         with self._site.lock:
             self._book.settle()
             workers = self._book.get(name).pool.workers
-            return not workers or any(worker.is_ready for worker in workers)
-
-    def warm_in_s(self, name: str) -> float:
-        """Clock seconds until a worker that is starting is ready; 0 when code is loading."""
-        with self._site.lock:
-            workers = self._book.get(name).pool.workers
+            if not workers or any(worker.is_ready for worker in workers):
+                return 0.0
             now = self._site.clock.now()
-            return max(0.0, min((worker.ready_at - now for worker in workers), default=0.0))
+            return max(_LOOK_S, min(worker.ready_at - now for worker in workers))
 
     def delete(self, name: str) -> None:
         """Remove a deployment with its versions; its calls are cancelled.

@@ -141,6 +141,10 @@ class Deployment:
             self.begin_schedule(self.versions[serving])
 
 
+def _not_yet(deployment: Deployment) -> None:
+    raise NotImplementedError(deployment.name)
+
+
 class DeploymentBook:
     """All deployments, those of earlier processes too. Every method needs the site's lock.
 
@@ -150,7 +154,7 @@ class DeploymentBook:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self.run_scheduled: Callable[[Deployment], None] = lambda deployment: None
+        self.run_scheduled: Callable[[Deployment], None] = _not_yet
         self._known: dict[str, Deployment] = {}
         self._settled_at = -math.inf
 

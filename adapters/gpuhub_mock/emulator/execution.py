@@ -39,7 +39,11 @@ class Execution:
         self._pool_of = pool_of
 
     def run(self, call: Call) -> None:
-        """Run a call whose turn has come, on this thread. Raises nothing but ``KeyboardInterrupt``."""
+        """Run a call whose turn has come, on this thread.
+
+        Raises:
+            KeyboardInterrupt: It was interrupted; the call has failed then.
+        """
         worker = self._begin(call)
         if worker is None:
             return
@@ -48,8 +52,7 @@ class Execution:
         started = time.monotonic()
         try:
             outputs = _invoke(worker, call)
-            if call.crashes:
-                raise WorkerDied(_KILLED.message)
+            _die_if_told(call)
         except Refusal as refusal:
             problem = refusal
         except WorkerDied:
@@ -74,11 +77,9 @@ class Execution:
         started = time.monotonic()
         try:
             for chunk in worker.runner.stream(call.payload):
-                if time.monotonic() - started > self._limit_s(call):
-                    raise Refusal(504, "timed_out", "the stream ran longer than its timeout")
+                _check_time(started, self._limit_s(call))
                 yield chunk
-                if call.crashes:
-                    raise WorkerDied(_KILLED.message)
+                _die_if_told(call)
             problem = None
         except Refusal as refusal:
             problem = refusal
@@ -222,12 +223,20 @@ class Execution:
         return call.worker.version.body.calls.timeout_s if call.worker else math.inf
 
 
+def _die_if_told(call: Call) -> None:
+    if call.crashes:
+        raise WorkerDied(_KILLED.message)
+
+
+def _check_time(started: float, limit_s: float) -> None:
+    if time.monotonic() - started > limit_s:
+        raise Refusal(504, "timed_out", f"the stream ran longer than {limit_s:g} s")
+
+
 def _phase_after(problem: Refusal | None) -> Phase:
     if problem is None:
         return Phase.SUCCEEDED
-    return {"closed": Phase.CANCELLED, "timed_out": Phase.TIMED_OUT}.get(
-        problem.code, Phase.FAILED
-    )
+    return {"closed": Phase.CANCELLED, "timed_out": Phase.TIMED_OUT}.get(problem.code, Phase.FAILED)
 
 
 def _invoke(worker: Worker, call: Call) -> list[bytes]:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any
 
-from gpuhub.worker.load import raw_object
+from gpuhub.worker.find import raw_object
 from gpuhub.worker.target import Target
 
 __all__ = ["find_live"]

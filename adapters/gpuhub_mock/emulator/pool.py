@@ -358,7 +358,9 @@ class Pool:
 
     def _stop_idle(self, now: float) -> None:
         for worker in list(self.workers):
-            is_due = worker.state == "idle" and worker.idle_since + self.limits.idle_timeout_s <= now
+            is_due = (
+                worker.state == "idle" and worker.idle_since + self.limits.idle_timeout_s <= now
+            )
             if is_due and self._surplus() > 0:
                 self.stop(worker, now, f"idle for {self.limits.idle_timeout_s:g} s")
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 from gpuhub.adapter import Phase
+from gpuhub.testing.emulator.faults import FaultKind
 from gpuhub_mock.emulator.calls import Call, Origin
 from gpuhub_mock.emulator.deployments import Deployment, DeploymentBook
 from gpuhub_mock.emulator.desk import Desk
@@ -19,7 +20,7 @@ from gpuhub_mock.emulator.turns import Turns
 
 __all__ = ["Traffic"]
 
-_PLAYED = frozenset({"crash", "timeout"})
+_PLAYED: frozenset[FaultKind] = frozenset({"crash", "timeout"})
 _LOOK_S = 0.05
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["FrontDoors"]
 
 _PIECE = 65_536
-_REFUSED = "HTTP/1.1 {status} Refused\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n{why}\n"
+_REFUSED = (
+    "HTTP/1.1 {status} Refused\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n{why}\n"
+)
 
 
 class FrontDoors:

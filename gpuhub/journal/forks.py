@@ -3,7 +3,8 @@
 POSIX locks are not inherited, but SQLite's own account of them, in the memory of the process, is.
 A connection opened in the child would trust that account, hold no lock at all, and the parent's
 last close would delete the log that the child writes to. So connections are closed just before a
-fork, and both sides open them again at their next use.
+fork, and both sides open them again at their next use. Comparing process ids in the child would
+come too late. Programs that fork in C must call the interpreter's hooks, as Python asks of them.
 """
 
 from __future__ import annotations

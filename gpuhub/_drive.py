@@ -9,6 +9,7 @@ not disturbed.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Coroutine, Iterator
+from contextlib import suppress
 from contextvars import copy_context
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ def run(coroutine: Coroutine[Any, Any, T]) -> T:
         coroutine: Awaits nothing but a blocking ``Io``.
 
     Raises:
-        RuntimeError: It awaited something that needs an event loop. It is closed first.
+        RuntimeError: It awaited something that needs an event loop; raised at that await.
     """
     return copy_context().run(_step, coroutine)
 
@@ -62,10 +63,13 @@ def _step(coroutine: Coroutine[Any, Any, T]) -> T:
     except StopIteration as stop:
         value: T = stop.value
         return value
-    name = getattr(coroutine, "__qualname__", repr(coroutine))
-    coroutine.close()
-    raise RuntimeError(
-        f"{name} awaited something other than io: in sync mode coroutines are stepped without an"
-        " event loop. Await only the methods of the Io given (io.send, io.sleep, io.run for a"
+    stray = RuntimeError(
+        "a coroutine awaited something other than io: in sync mode coroutines are stepped without"
+        " an event loop. Await only the methods of the Io given (io.send, io.sleep, io.run for a"
         " blocking call)"
     )
+    # Raised at the await, so that the traceback shows it and the coroutine ends on its own terms.
+    with suppress(StopIteration):
+        coroutine.throw(stray)
+    coroutine.close()  # it caught the error and awaited again, or returned
+    raise stray

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from gpuhub._http.blocking import BlockingIo
 from gpuhub._http.connections import Connections
-from gpuhub._http.on_loop import AsyncIo
 from gpuhub._http.outgoing import ConnectionLimits
 
-__all__ = ["AsyncIo", "BlockingIo", "ConnectionLimits", "Connections"]
+__all__ = ["BlockingIo", "ConnectionLimits", "Connections"]

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Self
 
 import httpx
 
 from gpuhub._http.client_options import client_options
-from gpuhub._http.failures import Phase, failure_of, phase_of, unsendable
+from gpuhub._http.failures import failure_of, phase_of, unsendable
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing, unreadable
 from gpuhub.errors import ProviderError
 from gpuhub.plan import Response
@@ -61,13 +60,18 @@ class AsyncTransport:
         """
         outgoing.require_time()
         if outgoing.file is None:
-            return await self._open(outgoing, outgoing.content)
-        async with aclosing(_read(outgoing.file)) as content:
-            return await self._open(outgoing, content)
+            return AsyncAnswer(await self._open(outgoing, outgoing.content), outgoing, self)
+        file = _FileBody(outgoing.file)
+        try:
+            response = await self._open(outgoing, file)
+        except BaseException:
+            file.close()
+            raise
+        return AsyncAnswer(response, outgoing, self, file)
 
     async def _open(
         self, outgoing: Outgoing, content: bytes | AsyncIterator[bytes] | None
-    ) -> AsyncAnswer:
+    ) -> httpx.Response:
         failure: ProviderError
         try:
             request = httpx.Request(
@@ -78,7 +82,7 @@ class AsyncTransport:
                 extensions={"timeout": outgoing.timeouts},
             )
             transport = self._client._transport_for_url(request.url)  # noqa: SLF001
-            return AsyncAnswer(await transport.handle_async_request(request), outgoing, self)
+            return await transport.handle_async_request(request)
         except self._errors as error:
             failure = self.failure(error, outgoing)
         except httpx.InvalidURL as error:
@@ -95,8 +99,9 @@ class AsyncTransport:
         self, error: Exception, outgoing: Outgoing, received: int | None = None
     ) -> ProviderError:
         """The error to raise for one of :attr:`errors`."""
-        phase: Phase | None = None if self._fast is None else self._fast.phase_of(error)
-        return failure_of(error, outgoing, phase or phase_of(error), received)
+        happened = None if self._fast is None else self._fast.happened(error)
+        cause, phase = happened or (error, phase_of(error))
+        return failure_of(cause, outgoing, phase, received)
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -112,11 +117,16 @@ class AsyncAnswer:
     """
 
     def __init__(
-        self, response: httpx.Response, outgoing: Outgoing, transport: AsyncTransport
+        self,
+        response: httpx.Response,
+        outgoing: Outgoing,
+        transport: AsyncTransport,
+        file: _FileBody | None = None,
     ) -> None:
         self._response = response
         self._outgoing = outgoing
         self._transport = transport
+        self._file = file
         self.status = response.status_code
         self.headers = dict(response.headers.items())
 
@@ -140,14 +150,45 @@ class AsyncAnswer:
 
     async def close(self) -> None:
         """Give the connection back, or close it when the body was not read to its end."""
-        await self._response.aclose()
+        try:
+            await self._response.aclose()
+        finally:
+            if self._file is not None:  # an answer may come before the whole file was sent
+                self._file.close()
 
 
-async def _read(path: Path) -> AsyncGenerator[bytes]:
-    try:
-        file = await asyncio.to_thread(path.open, "rb")
-        with file:
-            while chunk := await asyncio.to_thread(file.read, FILE_CHUNK):
-                yield chunk
-    except OSError as error:
-        raise unreadable(path, error) from None
+class _FileBody:
+    """A file as a request body, read on threads.
+
+    Not a generator: that cannot be closed while a transport's writer still waits in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._file: BinaryIO | None = None
+        self._closed = False
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await asyncio.to_thread(self._read)
+        if not chunk:
+            self.close()
+            raise StopAsyncIteration
+        return chunk
+
+    def close(self) -> None:
+        self._closed = True
+        if self._file is not None:
+            self._file.close()
+
+    def _read(self) -> bytes:
+        if self._closed:
+            return b""
+        try:
+            if self._file is None:
+                self._file = self._path.open("rb")
+            return self._file.read(FILE_CHUNK)
+        except OSError as error:
+            raise unreadable(self._path, error) from None

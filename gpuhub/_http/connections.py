@@ -13,7 +13,6 @@ from typing_extensions import override
 from gpuhub._clock import SystemClock
 from gpuhub._http.blocking import BlockingIo
 from gpuhub._http.fast import load_fast
-from gpuhub._http.on_loop import AsyncIo
 from gpuhub._http.origins import Origins
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing, prepared
 from gpuhub._retry import RetryPolicy
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from gpuhub._http.async_transport import AsyncTransport
+    from gpuhub._http.on_loop import AsyncIo
     from gpuhub._http.sync_transport import SyncTransport
 
 __all__ = ["Connections"]
@@ -91,6 +91,8 @@ class Connections:
 
     def asynchronous(self) -> AsyncIo:
         """An ``Io`` for coroutines on the running loop."""
+        from gpuhub._http.on_loop import AsyncIo
+
         return AsyncIo(self)
 
     def prepared(self, request: Request, deadline: float | None) -> Outgoing:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from typing_extensions import override
 
@@ -105,7 +105,9 @@ class Outgoing:
         return f"{self.request.method} {self.told(address(self.url))}"
 
     def told(self, text: str) -> str:
-        """A text without the provider's secrets."""
+        """A text without the provider's secrets and without this request's query."""
+        if query := urlsplit(self.url).query:
+            text = text.replace(f"?{query}", "")
         return redacted(text, self.origins.settings)
 
     def require_time(self) -> None:

@@ -1,0 +1,196 @@
+"""``io.run`` and ``io.iterate``: an SDK's blocking calls in both modes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from contextvars import ContextVar
+
+import pytest
+
+from gpuhub._clock import VirtualClock
+
+variable: ContextVar[int] = ContextVar("variable", default=0)
+on_loops = pytest.mark.parametrize("kind", ["async", "fast"], indirect=True)
+
+
+def test_run_gives_the_value(connect):
+    """Arguments go through, and the value comes back."""
+    client = connect()
+    assert client.do(lambda io: io.run(lambda a, *, b: (a, b), 1, b=2)) == (1, 2)
+
+
+def test_run_is_direct_in_sync_and_beside_the_loop_in_async(connect):
+    """Sync mode uses no thread, async mode always one."""
+    client = connect()
+    here = client.do(lambda io: io.run(threading.get_ident)) == threading.get_ident()
+    assert here is (client.kind == "sync")
+
+
+def test_run_raises_what_the_call_raises(connect):
+    """Errors pass through; StopIteration becomes the RuntimeError it has to be."""
+    client = connect()
+    with pytest.raises(ZeroDivisionError):
+        client.do(lambda io: io.run(lambda: 1 / 0))
+    with pytest.raises(RuntimeError, match="StopIteration"):
+        client.do(lambda io: io.run(next, iter([])))
+
+
+def test_run_sees_the_context(connect):
+    """Context variables of the caller are there; what the call sets does not leak in async."""
+    client = connect()
+
+    async def use(io):
+        variable.set(7)
+        return await io.run(variable.get)
+
+    assert client.do(use) == 7
+
+
+@on_loops
+def test_many_blocking_calls_wait_together(connect):
+    """100 calls that wait for each other all end: no small pool of threads limits them."""
+    client = connect()
+    together = threading.Barrier(100)
+
+    async def use(io):
+        return await asyncio.gather(*(io.run(together.wait, 5) for _ in range(100)))
+
+    assert sorted(client.do(use)) == list(range(100))
+
+
+@on_loops
+def test_cancelled_call_leaves_its_thread(connect):
+    """A cancelled task does not wait for the blocking call."""
+    client = connect()
+    stop, done = threading.Event(), threading.Event()
+
+    def block():
+        stop.wait(5)
+        done.set()
+
+    async def use(io):
+        task = asyncio.create_task(io.run(block))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not done.is_set()
+        stop.set()
+
+    client.do(use)
+    assert done.wait(5)
+
+
+class Items:
+    """A blocking generator that notes threads and its end."""
+
+    def __init__(self):
+        self.threads = set()
+        self.closed = threading.Event()
+        self.hold = None
+
+    def make(self):
+        try:
+            for number in range(3):
+                if self.hold and number:
+                    self.hold.wait(5)
+                self.threads.add(threading.get_ident())
+                yield number
+        finally:
+            self.closed.set()
+
+
+async def listed(iterator):
+    """All items."""
+    return [item async for item in iterator]
+
+
+def test_iterate_gives_all_and_closes(connect):
+    """All items in order; on the loop's own thread none of the work."""
+    client, items = connect(), Items()
+    assert client.do(lambda io: listed(io.iterate(items.make))) == [0, 1, 2]
+    assert items.closed.is_set()
+    assert (threading.get_ident() in items.threads) is (client.kind == "sync")
+
+
+def test_iterate_takes_any_iterable(connect):
+    """A list will do, ``None`` items included."""
+    assert connect().do(lambda io: listed(io.iterate(lambda: [1, None, 2]))) == [1, None, 2]
+
+
+def test_iterate_raises_what_the_iterable_raises(connect):
+    """Errors pass through after the items before them."""
+
+    def broken():
+        yield 1
+        raise LookupError("two")
+
+    with pytest.raises(LookupError, match="two"):
+        connect().do(lambda io: listed(io.iterate(broken)))
+
+
+def test_leaving_closes_the_iterator(connect):
+    """A consumer that stops early closes it."""
+    client, items = connect(), Items()
+
+    async def use(io):
+        iterator = io.iterate(items.make)
+        await anext(iterator)
+        assert not items.closed.is_set()
+        await iterator.aclose()
+
+    client.do(use)
+    assert items.closed.is_set()
+
+
+@on_loops
+def test_cancel_during_a_step_closes_afterwards(connect):
+    """A cancel does not wait for the blocked step; the iterator is closed once that ends."""
+    client, items = connect(), Items()
+    items.hold = threading.Event()
+
+    async def use(io):
+        task = asyncio.create_task(listed(io.iterate(items.make)))
+        await asyncio.sleep(0.05)
+        begun = time.monotonic()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert time.monotonic() - begun < 1
+        assert not items.closed.is_set()
+
+    client.do(use)
+    items.hold.set()
+    assert items.closed.wait(5)
+
+
+def test_sleep_is_the_clocks(connect):
+    """``io.sleep`` moves the workspace's clock, and ``io.now`` shows it."""
+    clock = VirtualClock()
+    client = connect(clock=clock)
+
+    async def use(io):
+        await io.sleep(12)
+        return io.now()
+
+    assert client.do(use) == 12
+
+
+def test_sleep_on_a_plain_clock_does_not_block_the_loop(connect):
+    """A clock with nothing but ``now`` and ``sleep`` sleeps on a thread in async mode."""
+
+    class Plain:
+        slept_on = 0
+
+        def now(self):
+            return 0.0
+
+        def sleep(self, seconds):
+            self.slept_on = threading.get_ident()
+
+    clock = Plain()
+    client = connect(clock=clock)
+    client.do(lambda io: io.sleep(1))
+    assert (clock.slept_on == threading.get_ident()) is (client.kind == "sync")

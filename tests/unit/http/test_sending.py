@@ -1,0 +1,205 @@
+"""What reaches the provider: address, headers, body; the same over every transport."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from gpuhub.adapter import Origin
+from gpuhub.errors import ConfigError, MalformedResponse, MissingCredentials, SpecError
+from gpuhub.plan import Request
+from gpuhub.settings import Credential
+from tests.unit.http.loopback import KEY, SECRET, make_info, make_settings
+
+
+def test_request_arrives_as_written(serve, connect):
+    """Method, path, query, own headers, credential and compact JSON arrive."""
+    server = serve()
+    client = connect(server.url + "/v2/")
+    request = Request(
+        "POST",
+        "/run/a%2Fb%3Ac",
+        json={"texts": ["grüß"], "n": 1.5},
+        query={"wait": "a b&c", "x": "1/2"},
+        headers={"Prefer": "wait"},
+    )
+    response = client.send(request)
+    assert (response.status, response.body, response.json()) == (200, b"{}", {})
+    assert response.headers["content-length"] == "2"
+    [received] = server.received
+    assert (received.method, received.path) == (
+        "POST",
+        "/v2/run/a%2Fb%3Ac?wait=a%20b%26c&x=1%2F2",
+    )
+    assert received.body == '{"texts":["grüß"],"n":1.5}'.encode()
+    assert received.headers["content-type"] == "application/json"
+    assert received.headers["authorization"] == f"Bearer {SECRET}"
+    assert received.headers["prefer"] == "wait"
+    assert received.headers["user-agent"].startswith("gpuhub/")
+
+
+def test_bytes_travel_unchanged(serve, connect):
+    """A raw body gets no content type of ours, and a header of the request wins."""
+    server = serve()
+    client = connect(server.url)
+    client.send(Request("PUT", "/a", body=b"\x00\x01"))
+    client.send(Request("PUT", "/a", body=b"{}", headers={"Content-Type": "application/x"}))
+    assert [each.body for each in server.received] == [b"\x00\x01", b"{}"]
+    assert "content-type" not in server.received[0].headers
+    assert server.received[1].headers["content-type"] == "application/x"
+
+
+def test_file_streams_with_its_length(serve, connect, tmp_path):
+    """A file is sent whole, with Content-Length and without chunked encoding."""
+    path = tmp_path / "bundle.tar"
+    path.write_bytes(bytes(range(256)) * 9000)
+    server = serve()
+    connect(server.url).send(Request("PUT", "/upload", body=path))
+    [received] = server.received
+    assert received.body == path.read_bytes()
+    assert received.headers["content-length"] == str(256 * 9000)
+    assert "transfer-encoding" not in received.headers
+
+
+def test_missing_file_is_named(serve, connect, tmp_path):
+    """A body file that is not there is an error that names it; nothing is sent."""
+    server = serve()
+    with pytest.raises(SpecError, match=r"gone\.tar, cannot be read: No such file"):
+        connect(server.url).send(Request("PUT", "/upload", body=tmp_path / "gone.tar"))
+    assert not server.received
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, {1, 2}, "\ud800"])
+def test_json_that_cannot_be_written_is_refused(connect, value):
+    """NaN, infinity, foreign types and lone surrogates never travel."""
+    with pytest.raises(SpecError, match=r"JSON body of POST /run cannot be written"):
+        connect("http://127.0.0.1:9").send(Request("POST", "/run?token=1", json={"x": value}))
+
+
+def test_whole_url_goes_without_credential(serve, connect):
+    """An empty origin takes a whole URL and sends no credential."""
+    server = serve()
+    client = connect("https://api.acme.example", settings=make_settings(secret=None))
+    client.send(Request("PUT", f"{server.url}/signed?sig=1", origin="", query={"part": "2"}))
+    [received] = server.received
+    assert received.path == "/signed?sig=1&part=2"
+    assert "authorization" not in received.headers
+
+
+def test_link_within_the_origin_is_followed(serve, connect):
+    """A provider's own absolute link keeps the credential."""
+    server = serve()
+    connect(server.url).send(Request("GET", f"{server.url}/page?cursor=2"))
+    assert server.received[0].path == "/page?cursor=2"
+    assert server.received[0].headers["authorization"] == f"Bearer {SECRET}"
+
+
+@pytest.mark.parametrize("other", ["http://127.0.0.1:9/x", "https://api.acme.example.evil.io/x"])
+def test_credential_stays_at_its_origin(connect, other):
+    """A link elsewhere is refused before anything is sent."""
+    with pytest.raises(MalformedResponse, match="the credential is not sent there"):
+        connect("https://api.acme.example").send(Request("GET", other))
+
+
+def test_default_address_is_filled_from_settings(serve, connect):
+    """``{key}`` places of an origin's default come from the settings."""
+    server = serve()
+    port = server.url.rpartition(":")[2]
+    info = make_info(origins=(Origin("api", "api_url", "http://127.0.0.1:{port}/{part}"),))
+    settings = make_settings(port=int(port), part="v1", api_url=None)
+    connect(info=info, settings=settings).send(Request("GET", ""))
+    assert server.received[0].path == "/v1"
+
+
+def test_unset_place_names_the_setting(connect):
+    """A place without a value names the key to set."""
+    info = make_info(origins=(Origin("api", "api_url", "https://{region}.acme.example"),))
+    with pytest.raises(ConfigError, match=r"providers\.acme\.region, which is not set"):
+        connect(info=info, settings=make_settings()).send(Request("GET", "/"))
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://x", "acme.example", "http://", "http://x:y/", "http://[::1"]
+)
+def test_address_must_be_http(connect, url):
+    """A base URL that cannot be used names the setting and the value."""
+    with pytest.raises(ConfigError, match=r"providers\.acme\.api_url must be an http"):
+        connect(url).send(Request("GET", "/"))
+
+
+def test_unknown_origin_names_the_known(connect):
+    """An origin the adapter did not declare is its author's error."""
+    with pytest.raises(ConfigError, match="no origin 'data'; it declares: api"):
+        connect("http://127.0.0.1:9").send(Request("GET", "/", origin="data"))
+
+
+def test_missing_credential_names_its_variable(connect):
+    """A credential that is not set fails when a request needs it, not before."""
+    client = connect(settings=make_settings(secret=None, api_url="http://127.0.0.1:9"))
+    with pytest.raises(MissingCredentials, match="ACME_API_KEY"):
+        client.send(Request("GET", "/"))
+
+
+def test_optional_credential_may_be_left_out(serve, connect):
+    """The header of an optional credential is left out when it is not set."""
+    server = serve()
+    info = make_info(credentials=(Credential("api_key", "ACME_API_KEY", required=False),))
+    settings = make_settings(secret=None, api_url=server.url)
+    connect(info=info, settings=settings).send(Request("GET", "/"))
+    assert "authorization" not in server.received[0].headers
+
+
+@pytest.mark.parametrize("secret", ["line\nend-here", "quoted“secret”"])
+def test_unsendable_credential_is_not_shown(connect, secret):
+    """A credential that no header can carry names the variable and not the value."""
+    client = connect(settings=make_settings(secret=secret, api_url="http://127.0.0.1:9"))
+    with pytest.raises(ConfigError, match=f"{KEY.env} holds a line end") as caught:
+        client.send(Request("GET", "/"))
+    assert secret not in repr(caught.value) + str(caught.value)
+
+
+def test_compressed_answer_is_decoded(serve, connect):
+    """A gzip answer comes out as the provider wrote it."""
+    import gzip
+
+    packed = gzip.compress(b'{"ok": true}')
+    server = serve(lambda it: it.reply(200, packed, Content_Encoding="gzip"))
+    assert connect(server.url).send(Request("GET", "/")).json() == {"ok": True}
+
+
+def test_connection_is_kept(serve, connect):
+    """Requests one after the other share a connection."""
+    server = serve()
+    client = connect(server.url)
+    for _ in range(3):
+        client.send(Request("GET", "/"))
+    assert len({each.connection for each in server.received}) == 1
+
+
+def test_cookies_are_not_kept(serve, connect):
+    """What one answer sets is not sent with the next request."""
+    server = serve(lambda it: it.reply(Set_Cookie="session=1; Path=/"))
+    client = connect(server.url)
+    client.send(Request("GET", "/"))
+    client.send(Request("GET", "/"))
+    assert "cookie" not in server.received[1].headers
+
+
+def test_nothing_secret_is_logged(serve, connect, caplog):
+    """Neither the credential nor query values reach a log, at any level."""
+    server = serve()
+    with caplog.at_level("DEBUG"):
+        connect(server.url).send(Request("GET", "/", query={"token": "tok-1234"}))
+    assert SECRET not in caplog.text
+    assert "tok-1234" not in caplog.text
+
+
+def test_reprs_are_bare(connect):
+    """No repr shows an address's query or a credential."""
+    client = connect("https://api.acme.example?token=tok-1234")
+    outgoing = client.connections.prepared(Request("GET", "/x", query={"key": "k-1"}), None)
+    shown = repr([client.connections, client.io, outgoing])
+    assert "tok-1234" not in shown
+    assert "k-1" not in shown
+    assert SECRET not in shown

@@ -99,3 +99,39 @@ def test_the_index_names_every_page() -> None:
     for page in [*DOCS.glob("*.md"), *(DOCS / "providers").glob("*.md")]:
         if page.name != "index.md":
             assert page.relative_to(DOCS).as_posix() in index
+
+
+def test_every_command_and_option_is_documented() -> None:
+    """The page of the command line knows each command and each of its options."""
+    page = (DOCS / "cli.md").read_text("utf-8")
+    for name, command in commands().items():
+        assert f"| `{name}` |" in page, name
+        for option in options_of(command):
+            assert option in page, f"{name} {option}"
+
+
+def commands() -> dict[str, Any]:
+    """Give the commands of `gpuhub` by name."""
+    from typer.main import get_command
+
+    from gpuhub.cli.app import app
+
+    found: dict[str, Any] = get_command(app).commands  # type: ignore[attr-defined]
+    return {name: command for name, command in found.items() if not command.hidden}
+
+
+def options_of(command: Any) -> Iterator[str]:
+    """Give the long options of a command and of those below it."""
+    for inner in getattr(command, "commands", {}).values():
+        yield from options_of(inner)
+    for parameter in command.params:
+        yield from (option for option in parameter.opts if option.startswith("--"))
+
+
+def test_every_exit_code_is_documented() -> None:
+    """The table of exit codes is the code's own."""
+    from gpuhub.cli.exit_codes import EXIT_CODES
+
+    page = (DOCS / "cli.md").read_text("utf-8")
+    for code, meaning in EXIT_CODES.items():
+        assert f"| {code} | {meaning} |" in page

@@ -221,12 +221,11 @@ def _check_ours(path: str, statement: Import) -> None:
     """Only the package itself has a stand-in in the container."""
     if statement.module in _OURS or statement.module.startswith("gpuhub.worker."):
         return
-    names = ", ".join(statement.names) or "…"
     _refuse(
         path,
         statement,
         "the gpuhub inside the container has no submodules",
-        f"write `from gpuhub import {names}`",
+        "import public names from gpuhub itself, and what only this side needs inside functions",
     )
 
 

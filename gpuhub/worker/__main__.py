@@ -105,9 +105,14 @@ def _watch(parent: int) -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except (RuntimeError, OSError, ValueError):
+        # A signal may come in the middle of a print: leaving matters more than its last line.
+        pass
+    finally:
+        os._exit(code)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ def unpack(bundle: Path, folder: Path) -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data)
     except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"{bundle.name} is neither a .tar.gz nor a .zip: {error}") from error
+        why = str(error).partition("\n")[0]
+        raise ValueError(f"{bundle.name} is neither a .tar.gz nor a .zip: {why}") from error
     return folder
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 import socket
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 

@@ -22,7 +22,7 @@ from gpuhub.errors import SpecError
 from gpuhub.worker.load import read_manifest
 from gpuhub.worker.target import Target
 
-SOURCE = '''
+SOURCE = """
 import functools
 
 def f(number: int) -> int:
@@ -57,7 +57,7 @@ bound = Model().method
 def shadowed(): return 1
 first = shadowed
 def shadowed(): return 2
-'''
+"""
 
 
 @pytest.fixture
@@ -133,7 +133,7 @@ def test_nested_classes_and_web_functions(simple):
 
 
 def test_the_decorated_object_is_unwrapped(simple, monkeypatch):
-    """gpuhub's own wrapper is taken off."""
+    """The wrapper of gpuhub is taken off."""
 
     class Function:
         __module__ = "gpuhub.function"
@@ -163,7 +163,7 @@ def test_objects_without_a_name_are_refused(simple, attribute, message):
 
 def test_other_objects_are_refused(simple):
     """Methods, builtins, instances, and code of other projects."""
-    with pytest.raises(SpecError, match="Model.method is a method"):
+    with pytest.raises(SpecError, match=r"Model\.method is a method"):
         build_bundle(simple.load(attribute="Model").method, simple.root)
     with pytest.raises(SpecError, match="a builtin_function_or_method object cannot be shipped"):
         build_bundle(len, simple.root)
@@ -261,7 +261,7 @@ def test_the_bundle_has_code_worker_stub_and_manifest(simple):
     assert bundle.size == sum(map(len, bundle.files.values()))
     assert repr(bundle) == f"Bundle(digest={bundle.digest[:12]!r}, size={bundle.size})"
     with pytest.raises(TypeError):
-        bundle.files["more"] = b""  # type: ignore[index]
+        bundle.files["more"] = b""
 
 
 def test_the_worker_is_small(simple):
@@ -389,7 +389,8 @@ def test_keys_and_passwords_never_leave(simple, name):
 
 
 @pytest.mark.parametrize(
-    "folder", [".git", "node_modules", "__pycache__", ".gpuhub", "env/lib/site-packages", "sub/.git"]
+    "folder",
+    [".git", "node_modules", "__pycache__", ".gpuhub", "env/lib/site-packages", "sub/.git"],
 )
 def test_some_folders_never_leave(simple, folder):
     """Version control, caches and packages, whatever ``include`` says."""
@@ -463,7 +464,9 @@ def test_the_size_is_limited_and_the_largest_files_named(simple):
 def test_secret_values_never_leave(simple):
     """A file with the value of a secret is refused by name, without the value."""
     simple.put({"sub/settings.py": 'TOKEN = "hf_abcdefgh"'})
-    with pytest.raises(SpecError, match=r"sub/settings.py contains the value of a secret") as caught:
+    with pytest.raises(
+        SpecError, match=r"sub/settings.py contains the value of a secret"
+    ) as caught:
         simple.bundle(secret_values=["hf_abcdefgh", ""])
     assert "hf_abcdefgh" not in str(caught.value)
     assert simple.bundle(secret_values=["def", "", "other-secret"])

@@ -21,14 +21,17 @@ class Chunk:
 
 
 def embed(texts: list[str], scale: float = 1.0, *, chunk: Chunk | None = None) -> list[float]:
+    """Give one number for each text."""
     raise NotImplementedError
 
 
 def words(text: str) -> Iterator[bytes]:
+    """Give the words."""
     yield text.encode()
 
 
 async def tokens(text: str) -> AsyncIterator[int]:
+    """Give the tokens."""
     yield len(text)
 
 
@@ -93,13 +96,36 @@ def test_misfits_name_the_parameter(args, kwargs, message):
     assert caught.value.next_step
 
 
-def unusable(*texts: str) -> None: ...
-def unusable_names(**texts: str) -> None: ...
-def unusable_position(text: str, /) -> None: ...
-def unusable_type(text: memoryview) -> None: ...
-def unusable_result(text: str) -> memoryview: ...
-def usable(text: str, client: memoryview | None = None) -> None: ...
-def usable_default(text: str, view: memoryview = memoryview(b"")) -> None: ...
+VIEW = memoryview(b"")
+
+
+def unusable(*texts: str) -> None:
+    """Take any number of arguments."""
+
+
+def unusable_names(**texts: str) -> None:
+    """Take any names."""
+
+
+def unusable_position(text: str, /) -> None:
+    """Take an argument without a name."""
+
+
+def unusable_type(text: memoryview) -> None:
+    """Take what has no JSON form."""
+
+
+def unusable_result(text: str) -> memoryview:
+    """Give what has no JSON form."""
+    return memoryview(text.encode())
+
+
+def usable(text: str, client: memoryview | None = None) -> None:
+    """Take it optionally, in a union."""
+
+
+def usable_default(text: str, view: memoryview = VIEW) -> None:
+    """Take it optionally."""
 
 
 @pytest.mark.parametrize(
@@ -143,7 +169,12 @@ def test_streams_decode_item_by_item():
     ) == ("item", 1)
 
 
-ERROR = {"type": "app.Boom", "message": "bang", "traceback": "Traceback…\napp.Boom: bang\n", "wire": 1}
+ERROR = {
+    "type": "app.Boom",
+    "message": "bang",
+    "traceback": "Traceback…\napp.Boom: bang\n",
+    "wire": 1,
+}
 
 
 @pytest.mark.parametrize("codec", [EMBED, TaggedCodec()])
@@ -151,7 +182,7 @@ ERROR = {"type": "app.Boom", "message": "bang", "traceback": "Traceback…\napp.
 def test_remote_errors_carry_everything(codec, method):
     """Type, message and traceback of the remote exception."""
     payload = json.dumps({"gpuhub_error": ERROR}).encode()
-    with pytest.raises(RemoteError, match="app.Boom: bang") as caught:
+    with pytest.raises(RemoteError, match=r"app\.Boom: bang") as caught:
         getattr(codec, method)(payload)
     assert caught.value.error_type == "app.Boom"
     assert caught.value.error_message == "bang"

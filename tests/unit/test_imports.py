@@ -93,7 +93,9 @@ def test_other_packages_do_not(module, requirement):
     refused({"app.py": f"import {module}"}, packages=[requirement])
 
 
-@pytest.mark.parametrize("line", ["-r requirements.txt", "git+https://example.invalid/x/y.git", "./lib"])
+@pytest.mark.parametrize(
+    "line", ["-r requirements.txt", "git+https://example.invalid/x/y.git", "./lib"]
+)
 def test_lines_that_name_no_package_leave_it_open(line):
     """What may be in there cannot be known: a note, no error."""
     notes = scan({"app.py": "import nothere"}, packages=[line]).notes
@@ -200,7 +202,7 @@ def test_submodules_of_gpuhub_are_refused():
     """The stub in the container is one module."""
     error = refused({"app.py": "from gpuhub.scaling import Scaling"})
     assert "`from gpuhub.scaling import Scaling`" in error.message
-    assert "from gpuhub import Scaling" in error.next_step
+    assert "from gpuhub itself" in error.next_step
 
 
 def test_code_that_is_no_python_is_named():
@@ -296,7 +298,7 @@ def imported(source: str, qualname: str = "") -> list[str]:
 
 def test_imports_that_run_are_found():
     """At the top level in any block, in class bodies, and in the target."""
-    assert imported(RUNS, "f") == list("abcdeghijklo") + ["m", "n"]
+    assert imported(RUNS, "f") == [*"abcdeghijklomn"]
 
 
 def test_imports_that_do_not_run_are_not():

@@ -24,7 +24,7 @@ BIG = ["x" * 100] * 30
 @pytest.fixture(scope="session")
 def s3():
     """Serve S3 on loopback."""
-    from moto.server import ThreadedMotoServer  # noqa: PLC0415  (a second to import)
+    from moto.server import ThreadedMotoServer
 
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
@@ -49,7 +49,7 @@ def store(request, tmp_path, monkeypatch):
         "AWS_ENDPOINT_URL": request.getfixturevalue("s3"),
     }.items():
         monkeypatch.setenv(name, value)
-    import s3fs  # noqa: PLC0415  (slow to import)
+    import s3fs
 
     s3fs.S3FileSystem.clear_instance_cache()
     bucket = f"bucket-{uuid.uuid4()}"
@@ -176,9 +176,9 @@ def test_a_store_that_fails_is_reported(tmp_path):
     """Before anything is sent to the provider."""
     (tmp_path / "file").write_text("")
     store = PayloadStore(f"file://{tmp_path}/file/store", 10)
-    with pytest.raises(PayloadTooLarge, match="the argument a has .* payload store failed"):
+    with pytest.raises(PayloadTooLarge, match=r"the argument a has .* payload store failed"):
         store.pack(dumps({"a": BIG}))
-    with pytest.raises(StoreProblem, match="cannot open nosuch://x/"):
+    with pytest.raises(StoreProblem, match=r"cannot open nosuch://x/"):
         write_reference(b"1", "nosuch://x")
 
 
@@ -214,7 +214,7 @@ def test_other_answers_are_left_to_the_codec(tmp_path, answer):
 
 def test_a_users_own_reference_like_value_is_safe():
     """A dict of the user's that looks like a reference is escaped by the codec."""
-    from gpuhub.codec import TaggedCodec  # noqa: PLC0415
+    from gpuhub.codec import TaggedCodec
 
     payload = TaggedCodec().encode_call((), {"a": {"$gpuhub_ref": {"url": "u"}}})
     assert json.loads(payload)["a"]["$gpuhub"] == "dict"

@@ -243,14 +243,17 @@ def test_async_functions_may_make_the_application(serve):
 
 
 async def raises_at_once(scope, receive, send):
+    """Fail before the answer."""
     raise ValueError("bang")
 
 
 async def forgets_to_answer(scope, receive, send):
+    """Never answer."""
     await receive()
 
 
 async def raises_midway(scope, receive, send):
+    """Fail in the middle of the answer."""
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await send({"type": "http.response.body", "body": b"part", "more_body": True})

@@ -12,13 +12,23 @@ import pathlib
 import typing
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Generic, Literal, NamedTuple, NewType, Optional, TypeVar
+from typing import (
+    Annotated,
+    Any,
+    Generic,
+    Literal,
+    NamedTuple,
+    NewType,
+    NotRequired,
+    Required,
+    TypeVar,
+)
 
 import numpy as np
 import numpy.typing as npt
 import pydantic
 import pytest
-from typing_extensions import NotRequired, Required, TypeAliasType, TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from gpuhub.worker.conversion import ConversionError, UnsupportedAnnotation
 from gpuhub.worker.convert import Converters, from_wire, to_wire
@@ -112,7 +122,7 @@ class Word(str):
     __slots__ = ()
 
 
-Json = TypeAliasType("Json", "None | bool | int | float | str | list[Json] | dict[str, Json]")
+Json = TypeAliasType("Json", "bool | int | float | str | list[Json] | dict[str, Json] | None")
 
 
 def there_and_back(value: Any, annotation: Any) -> Any:
@@ -156,7 +166,7 @@ WIRE_FORMS = [
     ({"$gpuhub": 1}, dict[str, int], {"$gpuhub": "dict", "data": [["$gpuhub", 1]]}),
     (collections.Counter("aa"), collections.Counter[str], {"a": 2}),
     (collections.OrderedDict(a=1), collections.OrderedDict[str, int], {"a": 1}),
-    (None, Optional[int], None),
+    (None, typing.Union[int, None], None),  # noqa: UP007
     (3, int | None, 3),
     ("x", str | bytes, "x"),
     (b"x", str | bytes, {"$gpuhub": "option", "data": [1, "eA=="]}),
@@ -174,7 +184,7 @@ WIRE_FORMS = [
     (Point(1, b"x"), Point, {"x": 1, "label": "eA=="}),
     ({"depth": 1}, Options, {"depth": 1}),
     ({"depth": 1, "names": ["a"]}, Partial, {"depth": 1, "names": ["a"]}),
-    (Model(count=1, when=dt.datetime(2026, 1, 1)), Model, None),
+    (Model(count=1, when=dt.datetime(2026, 1, 1, tzinfo=UTC)), Model, None),
     (Strict(when=dt.date(2026, 1, 2), pair=(1, 2)), Strict, {"when": "2026-01-02", "pair": [1, 2]}),
     (Aliased(innerName=3), Aliased, {"innerName": 3}),
     (Numbers([1.5]), Numbers, [1.5]),
@@ -187,7 +197,7 @@ WIRE_FORMS = [
 ]
 
 
-@pytest.mark.parametrize(("value", "annotation", "wire"), WIRE_FORMS, ids=lambda part: repr(part))
+@pytest.mark.parametrize(("value", "annotation", "wire"), WIRE_FORMS, ids=repr)
 def test_wire_form(value, annotation, wire):
     """An annotated value travels as plain JSON and comes back as it was, type included."""
     if wire is not None:
@@ -319,16 +329,20 @@ def test_numpy_scalars_travel_as_numbers():
         ([1], set[int], "expected set[int], got list"),
         (Tree(1, [Tree("2")]), Tree, "children[0].value: expected int, got str"),  # type: ignore[arg-type]
         (Special(1), Tree, "expected Tree, got"),
-        ({"depth": 1, "nope": 1}, Options, "expected Options with depth, names, got the key 'nope'"),
+        (
+            {"depth": 1, "nope": 1},
+            Options,
+            "expected Options with depth, names, got the key 'nope'",
+        ),
         ({"names": []}, Options, "expected Options with depth, got none"),
-        (dt.datetime(2026, 1, 1), dt.date, "expected date, got datetime"),
+        (dt.datetime(2026, 1, 1, tzinfo=UTC), dt.date, "expected date, got datetime"),
         ("red", Colour, "expected Colour, got str"),
         ("b", Literal["a"], "expected Literal['a'], got 'b'"),
         (object(), int | str, "expected int | str, got object"),
         (Colour.RED, Any, "annotate the parameter"),
         (Tree(1), Any, "annotate the parameter"),
         (Point(1), Any, "annotate the parameter"),
-        (Model(count=1, when=dt.datetime(2026, 1, 1)), Any, "annotate the parameter"),
+        (Model(count=1, when=dt.datetime(2026, 1, 1, tzinfo=UTC)), Any, "annotate the parameter"),
         ([Word("x")], Any, "[0]: expected a value that JSON or a tag can carry"),
         (Numbers([float("nan")]), Numbers, "expected a finite number, inside a pydantic model"),
     ],
@@ -390,7 +404,7 @@ def test_broken_wire_values_are_refused(wire, annotation, message):
         ([1, "eA=="], Point, Point(1, b"x")),
         ([1], Sequence[int], [1]),
         ({"a": 1}, Mapping[str, int], {"a": 1}),
-        (1, Optional[float], 1.0),
+        (1, float | None, 1.0),
         (1, float | str, 1.0),
     ],
 )
@@ -421,14 +435,14 @@ def test_other_clients_may_write_it_differently(wire, annotation, value):
     ids=repr,
 )
 def test_an_annotated_side_understands_tags(value, annotation):
-    """A caller without the function, ``Endpoint.connect``, sends tagged values to annotated code."""
+    """A caller without the function sends tagged values to annotated code."""
     back = from_wire(to_wire(value, Any), annotation)
     assert np.array_equal(back, value) if isinstance(value, np.ndarray) else list_like(back, value)
 
 
 def list_like(back: Any, value: Any) -> bool:
     """Compare; a ``Sequence`` is a list on arrival."""
-    return back == value or back == list(value)
+    return bool(back == value or back == list(value))
 
 
 @pytest.mark.parametrize(

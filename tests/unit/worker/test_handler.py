@@ -19,12 +19,14 @@ LIMIT_S = 5
 
 
 def double(number: int, data: bytes = b"") -> tuple[int, bytes]:
+    """Double both."""
     if number < 0:
         raise ValueError("below zero")
     return number * 2, data * 2
 
 
 async def double_async(number: int) -> int:
+    """Double."""
     await asyncio.sleep(0)
     if number < 0:
         raise ValueError("below zero")
@@ -32,12 +34,14 @@ async def double_async(number: int) -> int:
 
 
 def count(number: int) -> Iterator[int]:
+    """Count."""
     yield from range(number)
     if number > 3:
         raise ValueError("too many")
 
 
 async def count_async(number: int) -> AsyncIterator[int]:
+    """Count."""
     for item in range(number):
         await asyncio.sleep(0)
         yield item
@@ -81,10 +85,13 @@ class Broken:
         return number
 
 
-class BrokenAsync(Broken):
+class BrokenAsync:
     async def setup(self) -> None:
         await asyncio.sleep(0)
         raise RuntimeError("no weights")
+
+    def __call__(self, number: int) -> int:
+        return number
 
 
 def target(subject: Any, kind: str = "function", *, is_async: bool = False) -> Target:
@@ -384,7 +391,7 @@ def test_a_stream_that_nobody_reads_on_is_closed(make, is_async):
     handler = make(subject, "generator", is_async=is_async)
     items = handler.stream({})
     assert next(items) == {"result": 1}
-    items.close()  # type: ignore[attr-defined]
+    items.close()
     assert closed.wait(LIMIT_S)
 
     async def read_one() -> None:

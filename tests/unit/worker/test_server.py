@@ -20,12 +20,14 @@ LIMIT_S = 5
 
 
 def double(number: int) -> int:
+    """Double."""
     if number < 0:
         raise ValueError("below zero")
     return number * 2
 
 
 def count(number: int) -> Iterator[int]:
+    """Count."""
     yield from range(number)
     if number > 3:
         raise ValueError("too many")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 import traceback
+from typing import Any
 
 import pytest
 
 from gpuhub.worker import wire
 
 
-class Unprintable(Exception):
+class UnprintableError(Exception):
     def __str__(self) -> str:
         raise RuntimeError("no text")
 
@@ -19,12 +20,12 @@ class Unprintable(Exception):
 def raised(error: BaseException) -> BaseException:
     """Give an exception that has been through a frame of ours."""
     try:
-        raise error
+        raise error  # noqa: TRY301
     except BaseException as caught:  # noqa: BLE001
         return caught
 
 
-def report(error: BaseException) -> dict[str, object]:
+def report(error: BaseException) -> Any:
     """Give the inner part of the error envelope."""
     return wire.error_envelope(raised(error))["gpuhub_error"]
 
@@ -33,7 +34,7 @@ def test_names_of_builtins_are_bare_and_others_qualified():
     """``ValueError`` and ``module.Class``."""
     assert report(ValueError("x"))["type"] == "ValueError"
     assert report(json.JSONDecodeError("x", "", 0))["type"] == "json.decoder.JSONDecodeError"
-    assert report(Unprintable())["type"] == f"{__name__}.Unprintable"
+    assert report(UnprintableError())["type"] == f"{__name__}.UnprintableError"
 
 
 def test_the_traceback_starts_with_the_users_frames():
@@ -50,7 +51,7 @@ def test_causes_are_told():
     """The chain of exceptions is part of the traceback."""
     try:
         try:
-            raise KeyError("inner")
+            raise KeyError("inner")  # noqa: TRY301
         except KeyError as error:
             raise ValueError("outer") from error
     except ValueError as error:
@@ -61,8 +62,8 @@ def test_causes_are_told():
 
 def test_unprintable_exceptions_are_reported():
     """An exception whose ``__str__`` fails is still reported."""
-    found = report(Unprintable())
-    assert found["message"] == "<unprintable Unprintable>"
+    found = report(UnprintableError())
+    assert found["message"] == "<unprintable UnprintableError>"
     assert "Unprintable" in str(found["traceback"])
 
 

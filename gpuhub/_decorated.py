@@ -114,6 +114,7 @@ class Decorated:
         return build_bundle(
             self.__wrapped__,
             root,
+            web=self.spec.target.kind == "web",
             include=settings.include,
             exclude=settings.exclude,
             image_packages=self.spec.image.pip,

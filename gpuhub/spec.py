@@ -190,7 +190,7 @@ class Secret(Model):
 
 
 def _as_secrets(value: Any) -> Any:
-    value = _as_tuple(value)
+    value = (value,) if isinstance(value, Secret) else _as_tuple(value)
     if isinstance(value, list | tuple):
         return tuple(Secret(item) if isinstance(item, str) else item for item in value)
     return value

@@ -24,7 +24,7 @@ class ProgressShown:
     ) -> ProgressShown:
         """The right kind for the option of that name."""
         sizes = [len(each) for each in iterables if isinstance(each, Sized)]
-        total = min(sizes) if len(sizes) == len(iterables) else None
+        total = min(sizes, default=None) if len(sizes) == len(iterables) else None
         if progress is True:
             return _Bar(total, name)
         return _Told(total, progress) if progress else cls(total)

@@ -3,9 +3,10 @@
 # ruff: noqa: ARG002 - the seam fixes the arguments
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING
 
 from gpuhub.adapter import (
     CallOptions,
@@ -16,7 +17,9 @@ from gpuhub.adapter import (
     Phase,
 )
 from gpuhub.errors import NotFound
+from gpuhub.plan import Retry
 from gpuhub_mock import translate
+from gpuhub_mock.client import ask
 from gpuhub_mock.emulator.refusals import Refusal
 from gpuhub_mock.errors import error_of
 
@@ -38,16 +41,14 @@ if TYPE_CHECKING:
 
 __all__ = ["MockAdapter"]
 
-T = TypeVar("T")
-P = ParamSpec("P")
-
 _POLL_S = 0.05
 
 
 class MockAdapter:
     """The mock provider as an adapter.
 
-    Where this one calls ``self.cloud``, an adapter of a real provider awaits ``io.send``.
+    Where this one asks ``self.cloud``, an adapter of a real provider awaits ``io.send``: that maps
+    errors and repeats requests, as :func:`~gpuhub_mock.client.ask` does here.
 
     Args:
         info: Facts, with the limits of the settings.
@@ -76,18 +77,19 @@ class MockAdapter:
 
     async def deploy(self, io: Io, plan: Plan, previous: DeploymentRef | None) -> DeploymentRef:
         """Upload the bundle, then make the deployment or its next version."""
-        await _ask(io, self.cloud.deployments.upload, plan.bundle)
+        await ask(io, partial(self.cloud.deployments.upload, plan.bundle))
         steps = {
             "upload": {"digest": plan.bundle.digest},
             "plan": {"fingerprint": plan.fingerprint},
         }
-        request = plan.request("deploy", steps)
-        answer = await _ask(io, self.cloud.deployments.deploy, request.json)
-        return translate.deployment_ref(answer)
+        body = plan.request("deploy", steps).json
+        return translate.deployment_ref(
+            await ask(io, partial(self.cloud.deployments.deploy, body), retry=Retry.REFUSED_ONLY)
+        )
 
     async def find(self, io: Io, name: str) -> DeploymentRef | None:
         """Look a deployment up by name."""
-        answer = await _ask(io, self.cloud.deployments.find, name)
+        answer = await ask(io, partial(self.cloud.deployments.find, name))
         return None if answer is None else translate.deployment_ref(answer)
 
     async def connect(self, io: Io, scheme: str, address: str) -> DeploymentRef:
@@ -101,30 +103,27 @@ class MockAdapter:
         self, io: Io, ref: DeploymentRef, payload: bytes, options: CallOptions
     ) -> CallState:
         """Send one call; waits for its end as long as the options say."""
-        call = _asked(
-            self.cloud.calls.submit,
+        request = partial(
+            self.cloud.calls.invoke,
             ref.address,
             payload,
-            "wait" if options.wait_s else "spawn",
+            options.wait_s,
             key=options.idempotency_key,
             webhook=options.webhook,
         )
-        if options.wait_s:
-            call = await _ask(io, self.cloud.calls.wait, call, options.wait_s)
+        call = await ask(io, request, retry=Retry.REFUSED_ONLY, budget_s=options.budget_s)
         return translate.call_state(call)
 
     async def poll(self, io: Io, call: CallRef, wait_s: float) -> CallState:
         """Ask about a call; waits for its end as long as told."""
         try:
-            found = _asked(self.cloud.calls.find, call.id)
+            found = await ask(io, partial(self.cloud.calls.poll, call.id, wait_s))
         except NotFound as error:
             if error.code != "expired":
                 raise
             return CallState(call, Phase.EXPIRED, detail=error.message)
-        if not found.is_over and wait_s:
-            found = await _ask(io, self.cloud.calls.wait, found, wait_s)
-        elif not found.is_over:
-            await io.sleep(_POLL_S)
+        if not (found.is_over or wait_s):
+            await io.sleep(_POLL_S)  # else a loop over `state()` would stand still in virtual time
         return translate.call_state(found)
 
     async def stream(
@@ -132,10 +131,10 @@ class MockAdapter:
     ) -> AsyncIterator[bytes]:
         """Send one call and yield its chunks."""
         calls = self.cloud.calls
-        key, budget_s = options.idempotency_key, options.budget_s
-        call = _asked(calls.submit, ref.address, payload, "stream", key=key)
+        submit = partial(calls.submit, ref.address, payload, "stream", key=options.idempotency_key)
+        call = await ask(io, submit, retry=Retry.REFUSED_ONLY, budget_s=options.budget_s)
+        chunks = io.iterate(lambda: calls.read(call, options.budget_s))
         try:
-            chunks = io.iterate(lambda: calls.read(call, budget_s))
             async with aclosing(chunks):  # type: ignore[type-var]
                 async for chunk in chunks:
                     yield chunk
@@ -146,71 +145,55 @@ class MockAdapter:
 
     async def cancel(self, io: Io, call: CallRef) -> CancelReceipt:
         """Stop a call."""
-        stopped = await _ask(io, self.cloud.calls.cancel, call.id)
+        stopped = await ask(io, partial(self.cloud.calls.cancel, call.id))
         return CancelReceipt.CONFIRMED_TERMINAL if stopped else CancelReceipt.PROVIDER_ACK
 
     async def status(self, io: Io, ref: DeploymentRef) -> EndpointStatus:
         """Workers, queue, rollout."""
-        return translate.status(
-            await _ask(io, self.cloud.deployments.status, ref.address, ref.version)
-        )
+        request = partial(self.cloud.deployments.status, ref.address, ref.version)
+        return translate.status(await ask(io, request))
 
     async def scale(self, io: Io, ref: DeploymentRef, scaling: Scaling) -> DeploymentRef:
         """Change the limits, until the next deploy."""
         limits = translate.workers_body(scaling)
-        return translate.deployment_ref(
-            await _ask(io, self.cloud.deployments.scale, ref.address, limits)
-        )
+        request = partial(self.cloud.deployments.scale, ref.address, limits)
+        return translate.deployment_ref(await ask(io, request))
 
     async def logs(
         self, io: Io, ref: DeploymentRef, since: float | None, *, follow: bool
     ) -> AsyncIterator[LogLine]:
         """Log lines, oldest first."""
+        book = await ask(io, partial(self.cloud.deployments.logs, ref.address))
         if not follow:
-            for line in await _ask(io, self.cloud.deployments.logs, ref.address, since):
+            for line in book.lines(since):
                 yield line
             return
-        make = self.cloud.deployments.follow_logs
-        try:
-            lines = io.iterate(lambda: make(ref.address, since))
-            async with aclosing(lines):  # type: ignore[type-var]
-                async for line in lines:
-                    yield line
-        except Refusal as refusal:
-            raise error_of(refusal) from None
+        lines = io.iterate(lambda: book.follow(since))
+        async with aclosing(lines):  # type: ignore[type-var]
+            async for line in lines:
+                yield line
 
     async def versions(self, io: Io, ref: DeploymentRef) -> Sequence[Version]:
         """All versions, newest first."""
-        return translate.versions(await _ask(io, self.cloud.deployments.versions, ref.address))
+        answers = await ask(io, partial(self.cloud.deployments.versions, ref.address))
+        return translate.versions(answers)
 
     async def rollback(self, io: Io, ref: DeploymentRef, version: str) -> DeploymentRef:
         """Let an older version serve."""
-        answer = await _ask(io, self.cloud.deployments.rollback, ref.address, version)
-        return translate.deployment_ref(answer)
+        request = partial(self.cloud.deployments.rollback, ref.address, version)
+        return translate.deployment_ref(await ask(io, request))
 
     async def warm(self, io: Io, ref: DeploymentRef) -> None:
         """Start a worker and wait until it takes calls."""
-        await _ask(io, self.cloud.deployments.warm, ref.address)
-        while (wait_s := await _ask(io, self.cloud.deployments.warm_in_s, ref.address)) > 0:
+        await ask(io, partial(self.cloud.deployments.warm, ref.address))
+        while (wait_s := self.cloud.deployments.warm_in_s(ref.address)) > 0:
             await io.sleep(wait_s)
 
     async def delete(self, io: Io, ref: DeploymentRef) -> None:
         """Remove the deployment with its versions."""
-        await _ask(io, self.cloud.deployments.delete, ref.address)
+        await ask(io, partial(self.cloud.deployments.delete, ref.address))
 
     def close(self) -> None:
         """Stop every worker, process and listener, unless others use the provider too."""
         if self._owns_cloud:
             self.cloud.stop()
-
-
-async def _ask(io: Io, method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    return await io.run(_asked, method, *args, **kwargs)
-
-
-def _asked(method: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Ask the provider, with its refusals as gpuhub's errors."""
-    try:
-        return method(*args, **kwargs)
-    except Refusal as refusal:
-        raise error_of(refusal) from None

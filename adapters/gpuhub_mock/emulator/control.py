@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr, ValidationError
 
-from gpuhub.adapter import LogLine, Rollout
+from gpuhub.adapter import Rollout
 from gpuhub.testing.emulator.faults import FaultKind
 from gpuhub_mock.emulator.answers import DeploymentAnswer, StatusAnswer, VersionAnswer
 from gpuhub_mock.emulator.bodies import DeploymentBody, Workers
@@ -21,6 +21,7 @@ from gpuhub_mock.emulator.site import Site
 
 if TYPE_CHECKING:
     from gpuhub.bundle import Bundle
+    from gpuhub_mock.emulator.logs import LogBook
     from gpuhub_mock.emulator.versions import VersionRecord
 
 __all__ = ["Control"]
@@ -181,17 +182,11 @@ class Control:
             deployment.pool.stop_all(now, "the deployment was deleted")
             self._book.drop(deployment)
 
-    def logs(self, name: str, since: float | None) -> list[LogLine]:
-        """Give the kept lines, oldest first."""
+    def logs(self, name: str) -> LogBook:
+        """Give the log of a deployment."""
         with self._desk.request("logs", "GET", f"/v1/deployments/{name}/logs"):
             self._book.settle()
-            return self._book.get(name).logs.lines(since)
-
-    def follow_logs(self, name: str, since: float | None) -> Iterator[LogLine]:
-        """Yield the kept lines, then new ones as they come."""
-        with self._desk.request("logs", "GET", f"/v1/deployments/{name}/logs?follow=true"):
-            book = self._book.get(name).logs
-        yield from book.follow(since)
+            return self._book.get(name).logs
 
     def _check(self, version: VersionRecord) -> None:
         body = version.body

@@ -44,6 +44,30 @@ class Traffic:
         self._execution = execution
         self._turns = turns
 
+    def invoke(
+        self,
+        name: str,
+        payload: bytes,
+        seconds: float,
+        *,
+        key: str = "",
+        webhook: str | None = None,
+    ) -> Call:
+        """Accept a call and wait for its end, at most so many clock seconds; 0 spawns it.
+
+        Raises:
+            Refusal: It was not accepted; or it was, and a fault lost the answer.
+        """
+        origin: Origin = "wait" if seconds else "spawn"
+        call = self.submit(name, payload, origin, key=key, webhook=webhook)
+        if not seconds:
+            return call
+        try:
+            return self.wait(call, seconds)
+        except KeyboardInterrupt:
+            self.end(call)  # whoever called does not know its id yet
+            raise
+
     def submit(
         self,
         name: str,
@@ -95,16 +119,19 @@ class Traffic:
             self._lose(call)
         return call
 
-    def find(self, call_id: str) -> Call:
-        """Give a call.
+    def poll(self, call_id: str, seconds: float) -> Call:
+        """Give a call, at its end or after so many clock seconds.
 
         Raises:
-            Refusal: It is unknown (404) or no longer kept (410).
+            Refusal: It is unknown (404) or no longer kept (410), or a fault lost the answer.
         """
-        self._desk.arrive("poll", "GET", f"/v1/calls/{call_id}")
+        fault = self._desk.arrive("poll", "GET", f"/v1/calls/{call_id}")
         with self._site.lock:
             self._book.settle()
-            return self._known(call_id)
+            call = self._known(call_id)
+        if fault is not None and fault.kind in AFTER:
+            raise refusal_of(fault)
+        return self.wait(call, seconds) if seconds and not call.is_over else call
 
     def wait(self, call: Call, seconds: float) -> Call:
         """Wait for the end of a call, at most so many clock seconds; may run it on this thread.

@@ -137,23 +137,23 @@ class Bench:
 
     # Functions
 
-    def function(self, name: str, **settings: Any) -> Function[..., Any, Any]:
+    def function(self, name: str, /, **settings: Any) -> Function[..., Any, Any]:
         """A decorated function of the project, bound to the workspace."""
         target = getattr(self.project.functions, name)
         decorate = function(**{**self.defaults, **settings})
         return decorate(target).in_workspace(self.workspace)
 
-    def deploy(self, name: str, **settings: Any) -> Endpoint[..., Any]:
+    def deploy(self, name: str, /, **settings: Any) -> Endpoint[..., Any]:
         """Decorate and deploy a function of the project."""
         endpoint: Endpoint[..., Any] = self.drive.call(self.function(name, **settings), "deploy")
         return endpoint
 
-    def web(self, name: str, **settings: Any) -> WebApp[Any]:
+    def web(self, name: str, /, **settings: Any) -> WebApp[Any]:
         """A decorated ASGI application of the project, bound to the workspace."""
         target = getattr(self.project.functions, name)
         return web(**{**self.defaults, **settings})(target).in_workspace(self.workspace)
 
-    def deploy_web(self, name: str, **settings: Any) -> Endpoint[..., Any]:
+    def deploy_web(self, name: str, /, **settings: Any) -> Endpoint[..., Any]:
         """Decorate and deploy an ASGI application of the project."""
         endpoint: Endpoint[..., Any] = self.drive.call(self.web(name, **settings), "deploy")
         return endpoint

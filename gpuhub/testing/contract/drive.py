@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio  # noqa: TID251 - the suite owns the loop that the async twins run on
 from collections.abc import AsyncIterator, Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import aclosing, closing
 from typing import Any, Literal, TypeVar, cast
 
@@ -76,6 +76,25 @@ class Drive:
         method = getattr(target, name)
         return self.do(lambda: _in_threads(method, list(arguments), workers))
 
+    def meanwhile(
+        self,
+        target: Any,
+        name: str,
+        arguments: tuple[Any, ...],
+        *,
+        ready: Callable[[], bool],
+        then: Callable[[], Any],
+    ) -> Any:
+        """Call a method and do something else once ``ready``, while the call still waits.
+
+        In async mode both happen on one loop: a call that blocks it keeps ``then`` from running.
+        """
+        if self.mode == "async":
+            call = getattr(target, f"{name}_async")
+            return self._runner.run(_meanwhile(call(*arguments), ready, then))
+        method = getattr(target, name)
+        return self.do(lambda: _beside(lambda: method(*arguments), ready, then))
+
     def do(self, action: Callable[[], T]) -> T:
         """Run blocking code, inside a running loop when the mode says so."""
         if self.mode != "sync-in-loop":
@@ -123,3 +142,21 @@ def _in_threads(method: Callable[[Any], Any], arguments: list[Any], workers: int
 
     with ThreadPoolExecutor(workers) as threads:
         return list(threads.map(attempt, arguments))
+
+
+async def _meanwhile(call: Any, ready: Callable[[], bool], then: Callable[[], Any]) -> Any:
+    task = asyncio.create_task(call)
+    while not ready() and not task.done():
+        await asyncio.sleep(0.005)
+    then()
+    return await task
+
+
+def _beside(call: Callable[[], Any], ready: Callable[[], bool], then: Callable[[], Any]) -> Any:
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(call)
+        while not ready():
+            if wait([future], 0.005).done:
+                break
+        then()
+        return future.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import pytest
@@ -50,7 +51,9 @@ def departures(subclass: type, standard: type) -> list[str]:
 
 
 def _differs(subclass: type, standard: type, name: str) -> bool:
-    return getattr(subclass, name, None) is not getattr(standard, name)
+    missing = object()
+    found = inspect.getattr_static(subclass, name, missing)
+    return found is not inspect.getattr_static(standard, name)
 
 
 def _problem(subclass: type, name: str) -> str:

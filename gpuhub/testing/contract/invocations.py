@@ -88,14 +88,14 @@ class Invocations:
 
     def test_the_largest_payload_arrives(self, bench: Bench) -> None:
         """Arguments up to the declared limit are carried, to the last byte."""
-        limit = min(bench.module.INFO.limits.payload_bytes or 1_000_000, 32_000_000)
+        limit = min(bench.adapter.info.limits.payload_bytes or 1_000_000, 32_000_000)
         endpoint = bench.deploy("size_of")
         length = limit - _overhead(bench)
         assert bench.invoke(endpoint, "x" * length) == length
 
     def test_a_larger_payload_is_refused_before_sending(self, bench: Bench) -> None:
         """One byte more than the limit is refused here, naming both sizes."""
-        limits = bench.module.INFO.limits
+        limits = bench.adapter.info.limits
         endpoint = bench.deploy("size_of")
         if limits.payload_bytes is None:
             assert bench.invoke(endpoint, "x" * 5_000_000) == 5_000_000

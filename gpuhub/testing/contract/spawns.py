@@ -153,7 +153,7 @@ class Spawns:
     @needs(Feature.SPAWN)
     def test_a_too_large_spawn_is_refused_before_sending(self, bench: Bench) -> None:
         """Spawned calls may have a smaller limit; it is checked here too."""
-        limits = bench.module.INFO.limits
+        limits = bench.adapter.info.limits
         limit = limits.spawn_payload_bytes or limits.payload_bytes
         endpoint = bench.deploy("size_of")
         if limit is None:

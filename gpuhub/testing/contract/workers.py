@@ -82,8 +82,10 @@ class Workers:
         endpoint = bench.deploy("wait_for", scaling=Scaling(max_workers=2))
         calls = _hold(bench, endpoint, gate, 5)
         bench.advance(COLD_START_S)
-        bench.until(lambda: len(bench.log().lines()) == 2, "two calls to run")
+        bench.until(lambda: len(bench.log().lines()) >= 2, "two calls to run")
+        bench.advance(COLD_START_S)
         _check_counts(_status(bench, endpoint), 1, 2)
+        assert len(bench.log().lines()) == 2, "more calls run than there may be workers"
         _release(bench, gate, calls)
 
     @needs(Feature.CONCURRENCY, Feature.SPAWN)
@@ -94,7 +96,7 @@ class Workers:
         endpoint = bench.deploy("wait_for", scaling=scaling)
         calls = _hold(bench, endpoint, gate, 4)
         bench.advance(COLD_START_S)
-        bench.until(lambda: len(bench.log().lines()) == 3, "three calls to run")
+        bench.until(lambda: len(bench.log().lines()) >= 3, "three calls to run")
         _check_counts(_status(bench, endpoint), 1, 1)
         _release(bench, gate, calls)
 

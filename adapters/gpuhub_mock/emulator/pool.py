@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -148,12 +147,7 @@ class Pool:
 
     def in_flight(self) -> int:
         """Calls running, each one of a batch counted."""
-        return sum(1 + len(call.followers) for call in self.running_calls())
-
-    def running_calls(self) -> Iterator[Call]:
-        """Give the calls that have a worker; a batch counts as its first."""
-        for worker in self.workers:
-            yield from worker.calls
+        return _calls_on(self.workers)
 
     def _assign(self, now: float) -> None:
         while self.queue:
@@ -268,9 +262,10 @@ class Pool:
         if self.version is None:
             return
         batching = self.version.body.calls.batching
-        load = len(self.queue) + self.in_flight()
+        workers = self._alive(self.version)
+        load = len(self.queue) + _calls_on(workers)
         wanted = desired_workers(self.limits, load, batching.max_size if batching else 1)
-        alive = len(self._alive(self.version))
+        alive = len(workers)
         if wanted <= alive or (alive and now < self._may_grow_at()):
             return
         if now < self._quiet_until and not self.queue:
@@ -291,16 +286,18 @@ class Pool:
             return None
         worker_id = self._site.new_worker_id()
         try:
+            gpu = self.free_gpu(version)
             runner = make_runner(self._site, version, worker_id, self._logs)
         except Refusal as problem:
             self._logs.write(f"{worker_id} cannot start: {problem.message}", worker_id)
             self._quiet_until = now + _AFTER_FAILURE_S
-            self._fail_queue(problem, now)
+            if not self.workers:
+                self._fail_queue(problem, now)
             return None
         ready_at = now + self._cold_start_s(version)
         deadline = version.body.startup_timeout_s
         worker = Worker(
-            worker_id, version, runner, version.gpu, now, ready_at, deadline and now + deadline
+            worker_id, version, runner, gpu, now, ready_at, deadline and now + deadline
         )
         self.workers.append(worker)
         self._site.meter.start(worker_id, now)
@@ -310,6 +307,18 @@ class Pool:
         else:
             self.booted(worker, now)
         return worker
+
+    def free_gpu(self, version: VersionRecord) -> str:
+        """Give what the next worker gets.
+
+        Raises:
+            Refusal: None of the acceptable GPUs is free.
+        """
+        gpu = version.gpu(self._site.out_of_stock)
+        if gpu is None:
+            kinds = " or ".join(choice.type for choice in version.body.hardware.gpu)
+            raise Refusal(503, "no_capacity", f"no {kinds} is free now")
+        return gpu
 
     def _cold_start_s(self, version: VersionRecord) -> float:
         fault = self._site.faults.take("start")
@@ -425,6 +434,10 @@ class Pool:
 
     def _queue_events(self) -> list[float]:
         return [self._batch_due(), self._may_grow_at()] if self.queue else []
+
+
+def _calls_on(workers: list[Worker]) -> int:
+    return sum(1 + len(call.followers) for worker in workers for call in worker.calls)
 
 
 def _start_events(worker: Worker) -> list[float]:

@@ -231,9 +231,8 @@ class Traffic:
         version = pool.version or pool.pending
         if version is None:
             raise Refusal(409, "conflict", f"no version of {deployment.name!r} can serve")
-        kinds = {choice.type for choice in version.body.hardware.gpu}
-        if kinds and not pool.workers and kinds <= self._site.out_of_stock:
-            raise Refusal(503, "no_capacity", f"no {' or '.join(sorted(kinds))} is free now")
+        if not pool.workers:
+            pool.free_gpu(version)
 
     def _lose(self, call: Call) -> None:
         """Lose the answer to a submit, once, if a fault says so."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,9 +43,17 @@ class VersionRecord:
         """Read the target."""
         self.target = self.body.code.read_target()
 
-    @property
-    def gpu(self) -> str:
-        """First acceptable GPU, such as ``"H100:2"``; empty for CPU only."""
-        for choice in self.body.hardware.gpu:
-            return choice.type if choice.count == 1 else f"{choice.type}:{choice.count}"
-        return ""
+    def gpu(self, out_of_stock: Collection[str]) -> str | None:
+        """Give the first acceptable GPU that there is.
+
+        Args:
+            out_of_stock: Canonical names of those there are none of.
+
+        Returns:
+            Such as ``"H100:2"``; empty for CPU only, ``None`` when there is none.
+        """
+        choices = self.body.hardware.gpu
+        for choice in choices:
+            if choice.type not in out_of_stock:
+                return choice.type if choice.count == 1 else f"{choice.type}:{choice.count}"
+        return None if choices else ""

@@ -13,6 +13,7 @@ import pytest
 
 if TYPE_CHECKING:
     from gpuhub.testing.contract.project import Project
+    from gpuhub.testing.harness import MockHarness
 
 pytest.register_assert_rewrite("gpuhub.testing.contract")
 
@@ -34,6 +35,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
         "contract_xfail(reason): a test of gpuhub's contract suite that an adapter is known to fail",
+    )
+    config.addinivalue_line(
+        "markers",
+        "gpuhub_mock(**options): settings of the mock provider for the fixture of that name",
     )
     if not config.getoption("--gpuhub-adapter"):
         return
@@ -62,3 +67,49 @@ def gpuhub_contract_project(tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
     with Project.made_in(tmp_path_factory.mktemp("gpuhub-contract")) as project:
         yield project
+
+
+@pytest.fixture
+def gpuhub_mock(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[MockHarness]:
+    """The mock provider, fresh for this test, in the place of the configured one.
+
+    Functions run on this machine, time is virtual, nothing is kept. Deploy what the test needs,
+    then use it as the application does::
+
+        from shop.embedding import embed, search      # decorated with @gpuhub.function
+
+        def test_search_embeds_the_query(gpuhub_mock):
+            gpuhub_mock.deploy(embed)
+            assert search("red shoes")[0] == "shoes-17"         # calls embed.remote(…) inside
+            assert gpuhub_mock.calls[0].arguments == {"texts": ["red shoes"]}
+
+        def test_search_survives_a_rate_limit(gpuhub_mock):
+            gpuhub_mock.deploy(embed)
+            gpuhub_mock.fail("rate_limit", on="submit", times=2)
+            assert search("red shoes")
+
+        @pytest.mark.gpuhub_mock(cold_start_s=40)
+        def test_a_cold_start_is_billed(gpuhub_mock):
+            gpuhub_mock.deploy(embed)
+            embed.remote(["x"])
+            gpuhub_mock.advance(3600)                            # long idle: scaled to zero
+            assert gpuhub_mock.billed_seconds.total < 120
+
+    The settings are those of the project file nearest to the test, but for provider and state
+    folder.
+    """
+    from gpuhub import workspace as workspaces
+    from gpuhub.testing.harness import MockHarness
+
+    mark = request.node.get_closest_marker("gpuhub_mock")
+    harness = MockHarness.opened(
+        request.path.parent, tmp_path / "gpuhub", mark.kwargs if mark else {}
+    )
+    workspaces.defaults.clear()
+    # Not only in this context: threads that the application starts have a context of their own.
+    monkeypatch.setattr(workspaces.defaults, "of", lambda _: harness.workspace)
+    with harness.workspace.use():
+        yield harness
+    harness.workspace.close()

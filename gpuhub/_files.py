@@ -68,6 +68,7 @@ class ProjectFiles:
         self._include = _patterns(self._include_lines, "include")
         self._exclude = _patterns(self._exclude_lines, "exclude")
         self._left_out: dict[str, str] = {}
+        _check_root(self.root)
         self._refuse_folders_by_name()
         self.paths: dict[str, Path] = dict(sorted(self._walk("", (), "")))
         """Files by path relative to the root, with ``/``; sorted."""
@@ -165,6 +166,15 @@ def _check_name(path: str) -> None:
 
 def _not_python(name: str) -> str:
     return "" if name.endswith(".py") else "it is no Python file: name it in `include`"
+
+
+def _check_root(root: Path) -> None:
+    """Refuse folders with far more than a project, as when a script lies in the home folder."""
+    if root in (Path("~").expanduser().resolve(), Path(root.anchor)):
+        raise SpecError(
+            f"the project's folder would be {root}, with every Python file below it",
+            next_step="put the code into a folder of its own, with a gpuhub.toml",
+        )
 
 
 def _refuse(path: str, why: str) -> NoReturn:

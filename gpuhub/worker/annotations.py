@@ -37,11 +37,18 @@ def _inner(annotation: Any) -> Any:  # noqa: PLR0911  (one return for each kind)
     if isinstance(annotation, (str, typing.ForwardRef)):
         return Any
     if type(annotation).__name__ == "TypeAliasType":
-        return annotation.__value__
+        return _alias_value(annotation)
     if type(origin).__name__ == "TypeAliasType":
         values = dict(zip(origin.__type_params__, typing.get_args(annotation)))
-        return _fill(origin.__value__, values)
+        return _fill(_alias_value(origin), values)
     return getattr(annotation, "__supertype__", annotation)
+
+
+def _alias_value(alias: Any) -> Any:
+    value = alias.__value__
+    return (
+        _evaluate(value, vars(sys.modules[alias.__module__])) if isinstance(value, str) else value
+    )
 
 
 def _fill(hint: Any, values: dict[Any, Any]) -> Any:

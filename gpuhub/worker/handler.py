@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Callable
 from gpuhub.worker.instance import Instance, SetupFailed
 from gpuhub.worker.loop import LoopThread
 from gpuhub.worker.signature import CallShape
-from gpuhub.worker.store import fetch_references, store_large
+from gpuhub.worker.store import fetch_references, has_references, store_large
 from gpuhub.worker.target import Target
 from gpuhub.worker.wire import WIRE, end_envelope, error_envelope, result_envelope
 
@@ -99,6 +99,7 @@ class Handler:
             return await asyncio.to_thread(self.invoke, arguments)
         try:
             function = await self._instance.get_async()
+            arguments = await _fetched(arguments)
             return self._result(await _collect_async(self._call(function, arguments)))
         except BaseException as error:  # noqa: BLE001
             _raise_cancellation(error)
@@ -134,6 +135,7 @@ class Handler:
         try:
             count = 0
             function = await self._instance.get_async()
+            arguments = await _fetched(arguments)
             items = _items_async(self._call(function, arguments))
             async with _closing_async(items):
                 async for item in items:
@@ -189,6 +191,13 @@ class Handler:
         if self._shape is None:
             raise TypeError(f"{self.target.qualname} is a web application: send it HTTP requests")
         return self._shape
+
+
+async def _fetched(arguments: Any) -> Any:
+    """Fetch what came by reference without blocking the loop."""
+    if not has_references(arguments):
+        return arguments
+    return await asyncio.to_thread(fetch_references, arguments)
 
 
 def _answer(error: BaseException) -> Envelope:

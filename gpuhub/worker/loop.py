@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -21,12 +22,14 @@ class LoopThread:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._owner = 0
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Give the running loop."""
         with self._lock:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
+            # A server that forks after loading leaves the thread behind in the parent.
+            if self._loop is None or self._owner != os.getpid():
+                self._loop, self._owner = asyncio.new_event_loop(), os.getpid()
                 threading.Thread(
                     target=_serve, args=(self._loop,), name="gpuhub-loop", daemon=True
                 ).start()

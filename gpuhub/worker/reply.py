@@ -9,7 +9,7 @@ from typing import Any
 
 from gpuhub.worker.wire import dumps
 
-__all__ = ["Refusal", "Reply", "drain", "read_body", "send_json"]
+__all__ = ["Refusal", "Reply", "drain", "read_body", "send_body", "send_json"]
 
 _BODILESS = (204, 304)
 _DRAIN_S = 1.0
@@ -87,8 +87,17 @@ def send_json(
     document: Any,
     headers: Iterable[tuple[str, str]] = (),
 ) -> None:
-    """Send one JSON document."""
-    body = dumps(document)
+    """Send one document as JSON."""
+    send_body(connection, status, dumps(document), headers)
+
+
+def send_body(
+    connection: BaseHTTPRequestHandler,
+    status: int,
+    body: bytes,
+    headers: Iterable[tuple[str, str]] = (),
+) -> None:
+    """Send one JSON text."""
     length = ("Content-Length", str(len(body)))
     reply = Reply(connection, status, [("Content-Type", "application/json"), length, *headers])
     reply.write(body)

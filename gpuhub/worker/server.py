@@ -15,8 +15,8 @@ from urllib.parse import urlsplit
 
 from gpuhub.worker.asgi import AsgiApp
 from gpuhub.worker.handler import Handler
-from gpuhub.worker.reply import Refusal, Reply, drain, read_body, send_json
-from gpuhub.worker.wire import dumps, loads
+from gpuhub.worker.reply import Refusal, Reply, drain, read_body, send_body, send_json
+from gpuhub.worker.wire import envelope_bytes, loads
 
 __all__ = ["MAX_BODY", "WorkerServer"]
 
@@ -169,11 +169,11 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _call(self, handler: Handler, arguments: dict[str, Any], *, streamed: bool) -> None:
         if not streamed:
-            send_json(self, 200, handler.invoke(arguments))
+            send_body(self, 200, envelope_bytes(handler.invoke(arguments)))
             return
         reply = Reply(self, 200, [("Content-Type", "application/x-ndjson")])
         for envelope in handler.stream(arguments):
-            reply.write(dumps(envelope) + b"\n")
+            reply.write(envelope_bytes(envelope) + b"\n")
         reply.end()
 
 

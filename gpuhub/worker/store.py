@@ -16,6 +16,7 @@ __all__ = [
     "REFERENCE",
     "StoreProblem",
     "fetch_references",
+    "has_references",
     "is_reference",
     "read_reference",
     "store_large",
@@ -41,9 +42,14 @@ def is_reference(wire: Any) -> bool:
     return type(wire) is dict and len(wire) == 1 and REFERENCE in wire
 
 
+def has_references(arguments: Any) -> bool:
+    """Whether any argument stands for a value in a store."""
+    return isinstance(arguments, Mapping) and any(map(is_reference, arguments.values()))
+
+
 def fetch_references(arguments: Any) -> Any:
     """Put the stored values in the place of their references."""
-    if not isinstance(arguments, Mapping) or not any(map(is_reference, arguments.values())):
+    if not has_references(arguments):
         return arguments
     prefix = os.environ.get(STORE_VARIABLE, "")
     return {

@@ -20,6 +20,7 @@ __all__ = [
     "WIRE",
     "dumps",
     "end_envelope",
+    "envelope_bytes",
     "error_envelope",
     "loads",
     "result_envelope",
@@ -70,6 +71,14 @@ def loads(payload: bytes | bytearray | str) -> Any:
         return _DECODER.decode(text)
     except RecursionError:
         raise ValueError("the JSON is nested too deeply") from None
+
+
+def envelope_bytes(envelope: dict[str, Any]) -> bytes:
+    """Write an envelope; one that JSON cannot hold, such as a huge integer, becomes an error."""
+    try:
+        return dumps(envelope)
+    except ValueError as error:
+        return dumps(error_envelope(error))
 
 
 def result_envelope(wire: Any) -> dict[str, Any]:

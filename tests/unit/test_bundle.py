@@ -522,3 +522,30 @@ def test_wraps_decorators_do_not_mislead(project):
         }
     )
     assert describe_target(project.load(), project.root) == Target("app", "f")
+
+
+def test_a_home_folder_is_no_project(project, monkeypatch):
+    """A script beside everything else one owns must not take it along."""
+    monkeypatch.setenv("HOME", str(project.root))
+    project.put({"app.py": SOURCE})
+    with pytest.raises(SpecError, match="the project's folder would be"):
+        project.bundle()
+
+
+def test_rules_of_an_inner_folder_end_with_it(simple):
+    """Anchored patterns are about their own folder."""
+    simple.put({"sub/.gitignore": "/made.py\n", "sub/made.py": "", "sub/deep/made.py": ""})
+    assert simple.shipped() == {"app.py", "sub/deep/made.py"}
+
+
+def test_an_excluded_folder_is_not_entered(simple):
+    """Whatever it holds."""
+    simple.put({"old/x.py": "", "old/data.csv": ""})
+    assert simple.shipped(exclude=["old/"], include=["*.csv"]) == {"app.py", "old/data.csv"}
+    assert simple.shipped(exclude=["old/"]) == {"app.py"}
+
+
+def test_a_package_itself_can_hold_the_target(project):
+    """The module may be a package's ``__init__``."""
+    project.put({"pkg/__init__.py": SOURCE})
+    assert describe_target(project.load("pkg"), project.root).module == "pkg"

@@ -296,3 +296,15 @@ def test_small_calls_cost_microseconds(step):
     """Below 20 µs each, so that the codec is no part of a call's latency."""
     best = min(timeit.repeat(step, number=200, repeat=20)) / 200
     assert best < 20e-6
+
+
+def test_an_envelope_of_something_else_is_malformed():
+    """One member, and not one of ours."""
+    with pytest.raises(MalformedResponse, match="no gpuhub envelope"):
+        TaggedCodec().decode_result(b'{"gpuhub_end":{"items":1}}')
+
+
+def test_tagged_ends_are_ends():
+    """A stream of an endpoint known by name only ends as any other."""
+    assert TaggedCodec().decode_chunk(b'{"gpuhub_end":{"items":2,"wire":1}}') == ("end", 2)
+    assert TaggedCodec().decode_chunk(b'{"result":1}') == ("item", 1)

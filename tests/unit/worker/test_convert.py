@@ -9,6 +9,7 @@ import decimal
 import enum
 import json
 import pathlib
+import sys
 import typing
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
@@ -491,3 +492,146 @@ def test_sets_have_one_form():
     words = {str(number) for number in range(100)}
     assert to_wire(words, set[str]) == sorted(words)
     assert to_wire(words)["data"] == sorted(words)
+
+
+def test_arrays_need_numpy(monkeypatch):
+    """An image without numpy says so."""
+    wire = to_wire(np.arange(3), np.ndarray)
+    monkeypatch.setitem(sys.modules, "numpy", None)
+    with pytest.raises(ConversionError, match="numpy to be installed"):
+        from_wire({"$gpuhub": "ndarray", "data": wire})
+
+
+@pytest.mark.parametrize("wire", [[1], "x", 2.5, 300, {"$gpuhub": "float", "data": "nan"}])
+def test_numpy_scalars_are_checked(wire):
+    """A value that an int8 cannot hold is refused."""
+    with pytest.raises(ConversionError, match=r"numpy\.int8"):
+        from_wire(wire if wire != 2.5 else None, np.int8)
+
+
+def test_numpy_scalars_may_be_infinite():
+    """As floats may."""
+    assert there_and_back(np.float32("inf"), np.float32) == np.float32("inf")
+    with pytest.raises(ConversionError, match=r"expected numpy\.float32, got list"):
+        to_wire([], np.float32)
+
+
+def test_values_of_numpy_without_a_plain_form_are_refused():
+    """A longdouble has no Python number, a masked array is no array."""
+    with pytest.raises(ConversionError, match="annotate"):
+        to_wire(np.longdouble(1))
+
+
+def test_annotations_need_not_be_hashable():
+    """Metadata may be anything."""
+    assert to_wire(5, Annotated[int, []]) == 5
+    assert there_and_back("a", Annotated[Literal["a"], {}]) == "a"
+
+
+class Restrictive(str):
+    __slots__ = ()
+
+    def __new__(cls, text):
+        if text == "bad":
+            raise ValueError("bad text")
+        return super().__new__(cls, text)
+
+
+def test_subclasses_are_rebuilt_and_checked():
+    """A user's own text class checks what arrives."""
+    assert type(there_and_back(Restrictive("ok"), Restrictive)) is Restrictive
+    with pytest.raises(ConversionError, match="expected Restrictive, got str"):
+        to_wire("ok", Restrictive)
+    with pytest.raises(ConversionError, match="bad text"):
+        from_wire("bad", Restrictive)
+
+
+@pytest.mark.parametrize(
+    ("value", "annotation"),
+    [
+        ([], dict[str, int]),
+        ([], frozenset[int]),
+        ([], complex),
+        ([], Options),
+        ([], Model),
+        ([], Json),
+        ({}, set[int]),
+    ],
+    ids=repr,
+)
+def test_containers_are_checked_by_type(value, annotation):
+    """Another kind of value is refused, not iterated."""
+    if annotation is Json:
+        assert to_wire(value, annotation) == []
+        return
+    with pytest.raises(ConversionError, match="got (list|dict)"):
+        to_wire(value, annotation)
+
+
+@pytest.mark.parametrize(
+    ("wire", "annotation"),
+    [
+        ([], dict[str, int]),
+        ({}, tuple[int, ...]),
+        ({}, set[int]),
+        ({}, Tree | None),
+        ([], Tree),
+        (5, Colour),
+        ({}, dict[tuple[int, int], int]),
+        ({"$gpuhub": "tuple", "data": 5}, Any),
+        ({"$gpuhub": "dict", "data": 5}, Any),
+        ("\x00", UserId),
+    ],
+    ids=repr,
+)
+def test_containers_from_strangers_are_checked_by_type(wire, annotation):
+    """Another kind of JSON value is refused."""
+    if wire == {} and annotation == dict[tuple[int, int], int]:
+        with pytest.raises(ConversionError, match="a list of pairs tagged dict"):
+            from_wire(wire, annotation)
+        return
+    with pytest.raises(ConversionError):
+        from_wire(wire, annotation)
+
+
+class Unserialisable(pydantic.BaseModel):
+    data: bytes
+
+
+def test_models_that_have_no_json_are_refused():
+    """Pydantic's own refusal, with the model's name."""
+    with pytest.raises(ConversionError, match="a Unserialisable with a JSON form"):
+        to_wire(Unserialisable(data=b"\xff"), Unserialisable)
+    with pytest.raises(ConversionError, match=r"\[0\]\.weights\[1\]: expected a finite number"):
+        to_wire([Weights(weights=[1.0, float("inf")])], list[Weights])
+
+
+class Weights(pydantic.BaseModel):
+    weights: list[float]
+
+
+class Duck:
+    """Looks like a model and fails in its own way."""
+
+    def model_dump(self, **_: Any) -> Any:
+        return {}
+
+    @classmethod
+    def model_validate(cls, wire: Any) -> Any:
+        raise ValueError("not today")
+
+
+def test_models_are_known_by_their_methods():
+    """Whatever has them is converted by them; its errors need not be pydantic's."""
+    assert to_wire(Duck(), Duck) == {}
+    with pytest.raises(ConversionError, match="not today"):
+        from_wire({}, Duck)
+
+
+Alias = TypeAliasType("Alias", "list[T]", type_params=(T,))
+
+
+def test_generic_aliases_are_filled_in():
+    """``Alias[bytes]`` is ``list[bytes]``."""
+    assert to_wire([b"x"], Alias[bytes]) == ["eA=="]
+    assert to_wire([b"x"], Alias) == [{"$gpuhub": "bytes", "data": "eA=="}]

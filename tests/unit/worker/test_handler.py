@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from gpuhub.worker.handler import Handler
+from gpuhub.worker.store import write_reference
 from gpuhub.worker.target import Target
 
 LIMIT_S = 5
@@ -442,3 +443,22 @@ def test_a_web_target_takes_no_calls(make):
 
     report = make(app, "web").invoke({})["gpuhub_error"]
     assert "send it HTTP requests" in report["message"]
+
+
+def test_the_loop_survives_a_fork(make):
+    """A server that loads first and forks then has a loop in each child."""
+    handler = make(double_async, is_async=True)
+    assert handler.invoke({"number": 1}) == {"result": 2}
+    handler._loop._owner = -1  # as in a child: the thread stayed in the parent
+    before = handler._loop._loop
+    assert handler.invoke({"number": 2}) == {"result": 4}
+    before.call_soon_threadsafe(before.stop)
+
+
+def test_references_are_fetched_beside_the_loop(make, monkeypatch, tmp_path):
+    """An async worker takes calls while a large argument is on its way."""
+    monkeypatch.setenv("GPUHUB_PAYLOAD_STORE", f"file://{tmp_path}")
+    reference = write_reference(b"21", f"file://{tmp_path}")
+    handler = make(double_async, is_async=True)
+    assert handler.invoke({"number": reference}) == {"result": 42}
+    assert next(handler.stream({"number": reference})) == {"result": 42}

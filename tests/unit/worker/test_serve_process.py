@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from gpuhub.bundle import build_bundle
+from gpuhub.worker.__main__ import main
 
 LIMIT_S = 10
 
@@ -235,3 +236,12 @@ def test_the_library_itself_can_serve_a_bundle(make_bundle, tmp_path, monkeypatc
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "{'result': [{'x': 11, 'y': 0.0}, '']}"
+
+
+@pytest.mark.parametrize("arguments", [[], ["serve"], ["serve", "--bundle", "b", "--port", "x"]])
+def test_a_wrong_command_line_is_refused(arguments, capsys):
+    """Usage on stderr, exit code 2."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    assert "usage: python -m gpuhub.worker" in capsys.readouterr().err

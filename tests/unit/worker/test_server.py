@@ -328,3 +328,16 @@ def test_a_refused_body_of_any_size_gets_its_answer(serve):
     status, body = serve(double, max_body=1000).send("POST", "/invoke", b"x" * 20_000_000)
     assert status == 413
     assert "the limit is 1000" in body["error"]
+
+
+@pytest.mark.parametrize("path", ["/invoke", "/stream"])
+def test_a_result_that_json_cannot_hold_is_an_error(serve, path):
+    """An integer too long to print is the call's failure, not the worker's."""
+
+    def huge() -> int:
+        return 10**5000
+
+    client = serve(huge)
+    client.connection.request("POST", path, b"{}")
+    first = client.connection.getresponse().read().splitlines()[0]
+    assert json.loads(first)["gpuhub_error"]["type"] == "ValueError"

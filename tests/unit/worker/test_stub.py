@@ -16,8 +16,16 @@ from gpuhub import errors, worker
 
 STUB = Path(worker.__file__).with_name("stub.py")
 
+
+def sample() -> None:
+    """Be decorated."""
+
+
 METHODS = [
-    name for kind in (gpuhub.Function, gpuhub.WebApp) for name in dir(kind) if name[0] != "_"
+    name
+    for decorated in (gpuhub.function(sample), gpuhub.web(sample))
+    for name in dir(type(decorated))
+    if not name.startswith("_")
 ]
 
 

@@ -17,6 +17,7 @@ from gpuhub.errors import (
     AuthFailed,
     BadRequest,
     MalformedResponse,
+    NoCapacity,
     NotFound,
     PayloadTooLarge,
     ProviderError,
@@ -193,6 +194,7 @@ def _next_step(outgoing: Outgoing, error: type[ProviderError], response: Respons
 _NEXT_STEPS: dict[type[ProviderError], str] = {
     QuotaExceeded: "check the account's credit and limits",
     RateLimited: "wait, or lower the concurrency",
+    NoCapacity: "try again later, or allow another GPU",
     PayloadTooLarge: "send less, or set payload_store so that large values travel by reference",
     NotFound: "check the name or id; deploy it if it was deleted",
     ProviderUnavailable: "try again later; see {docs} for the provider's state",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Self
 
@@ -12,6 +12,7 @@ import httpx
 from gpuhub._http.client_options import client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing, unreadable
+from gpuhub._http.pools import POOL_SIZE, Pools
 from gpuhub.errors import ProviderError
 from gpuhub.plan import Response
 
@@ -24,17 +25,20 @@ FILE_CHUNK = 1_048_576
 
 
 class AsyncTransport:
-    """One pool of connections for one event loop. See ``SyncTransport`` for why no ``send``.
+    """All connections of one event loop. See ``SyncTransport`` for why no ``send``.
 
     Args:
-        limits: Of the pool.
+        limits: Number of connections and time limits.
         fast: Makes transports over aiohttp; ``None``: httpx's own.
     """
 
     def __init__(self, limits: ConnectionLimits, fast: FastTransports | None) -> None:
-        options = client_options(limits)
-        self._client = httpx.AsyncClient(**options) if fast is None else fast.client(options)
-        self._headers = dict(self._client.headers)
+        def client(connections: int) -> httpx.AsyncClient:
+            options = client_options(limits, connections)
+            return httpx.AsyncClient(**options) if fast is None else fast.client(options)
+
+        most = limits.max_connections
+        self._pools = Pools(client, most, POOL_SIZE if fast is None else most)
         self._fast = fast
         extra = () if fast is None else fast.errors
         self._errors: tuple[type[Exception], ...] = (httpx.HTTPError, *extra)
@@ -59,29 +63,37 @@ class AsyncTransport:
             ProviderUnavailable: There was no answer.
         """
         outgoing.require_time()
-        if outgoing.file is None:
-            return AsyncAnswer(await self._open(outgoing, outgoing.content), outgoing, self)
-        file = _FileBody(outgoing.file)
-        try:
-            response = await self._open(outgoing, file)
-        except BaseException:
-            file.close()
-            raise
-        return AsyncAnswer(response, outgoing, self, file)
+        file = None if outgoing.file is None else _FileBody(outgoing.file)
+        pool = self._pools.take()
 
-    async def _open(
-        self, outgoing: Outgoing, content: bytes | AsyncIterator[bytes] | None
+        def closed() -> None:
+            self._pools.give_back(pool)
+            if file is not None:  # an answer may come before the whole file was sent
+                file.close()
+
+        try:
+            response = await self._send(outgoing, pool.client, file or outgoing.content)
+        except BaseException:
+            closed()
+            raise
+        return AsyncAnswer(response, outgoing, self, closed)
+
+    async def _send(
+        self,
+        outgoing: Outgoing,
+        client: httpx.AsyncClient,
+        content: bytes | AsyncIterator[bytes] | None,
     ) -> httpx.Response:
         failure: ProviderError
         try:
             request = httpx.Request(
                 outgoing.request.method,
                 outgoing.url,
-                headers={**self._headers, **outgoing.headers},
+                headers={**client.headers, **outgoing.headers},
                 content=content,
                 extensions={"timeout": outgoing.timeouts},
             )
-            transport = self._client._transport_for_url(request.url)  # noqa: SLF001
+            transport = client._transport_for_url(request.url)  # noqa: SLF001
             return await transport.handle_async_request(request)
         except self._errors as error:
             failure = self.failure(error, outgoing)
@@ -105,7 +117,8 @@ class AsyncTransport:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._client.aclose()
+        for client in self._pools:
+            await client.aclose()
 
 
 class AsyncAnswer:
@@ -121,12 +134,12 @@ class AsyncAnswer:
         response: httpx.Response,
         outgoing: Outgoing,
         transport: AsyncTransport,
-        file: _FileBody | None = None,
+        closed: Callable[[], None],
     ) -> None:
         self._response = response
         self._outgoing = outgoing
         self._transport = transport
-        self._file = file
+        self._closed = closed
         self.status = response.status_code
         self.headers = dict(response.headers.items())
 
@@ -153,8 +166,7 @@ class AsyncAnswer:
         try:
             await self._response.aclose()
         finally:
-            if self._file is not None:  # an answer may come before the whole file was sent
-                self._file.close()
+            self._closed()
 
 
 class _FileBody:

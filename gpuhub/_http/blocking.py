@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from typing_extensions import override
 
-from gpuhub._http.answers import ERROR_BODY_BYTES, checked, is_answer
+from gpuhub._http.answers import ERROR_BODY_BYTES, checked, error_of, is_answer
 from gpuhub._retry import again, is_retryable
 from gpuhub.errors import ProviderError
 from gpuhub.plan import Request, Response
@@ -139,8 +139,7 @@ class BlockingIo:
                     break
         finally:
             answer.close()
-        checked(outgoing, Response(answer.status, answer.headers, body))
-        return answer
+        raise error_of(outgoing, Response(answer.status, answer.headers, body))
 
 
 def nearer(deadline: float | None, seconds: float | None, now: Callable[[], float]) -> float | None:

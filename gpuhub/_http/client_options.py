@@ -15,13 +15,13 @@ from gpuhub._http.outgoing import ConnectionLimits
 __all__ = ["client_options"]
 
 
-def client_options(limits: ConnectionLimits) -> dict[str, Any]:
-    """Arguments for ``httpx.Client`` and ``httpx.AsyncClient``."""
+def client_options(limits: ConnectionLimits, connections: int) -> dict[str, Any]:
+    """Arguments for an ``httpx.Client`` or ``httpx.AsyncClient`` of so many connections."""
     return {
         "verify": _tls_context(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR")),
         "limits": httpx.Limits(
-            max_connections=limits.max_connections,
-            max_keepalive_connections=limits.max_connections,
+            max_connections=connections,
+            max_keepalive_connections=connections,
             keepalive_expiry=limits.keepalive_s,
         ),
         "follow_redirects": False,  # a credential must not follow them

@@ -109,11 +109,11 @@ class Connections:
     def transport_on(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport | None:
         """The client of a loop, if there is one already."""
         entry = self._on_loops.get(loop)
-        return None if entry is None else entry.transport
+        return None if entry is None or self._closed else entry.transport
 
     async def new_transport_on(self, loop: asyncio.AbstractEventLoop) -> AsyncTransport:
         """Make the client of the running loop; it is closed with the loop at the latest."""
-        from gpuhub._http.async_transport import AsyncTransport
+        from gpuhub._http.async_transport import AsyncTransport  # loads httpx
 
         self._require_open()
         fast, note = load_fast(self._fast)
@@ -163,7 +163,7 @@ class Connections:
         self.close()
 
     def _new_transport(self) -> SyncTransport:
-        from gpuhub._http.sync_transport import SyncTransport
+        from gpuhub._http.sync_transport import SyncTransport  # loads httpx
 
         if self._process != os.getpid():
             # A forked child must not speak on its parent's connections, nor wait for a lock that

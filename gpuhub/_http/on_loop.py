@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 from typing_extensions import override
 
 from gpuhub._clock import SleepsOnLoop
-from gpuhub._http.answers import ERROR_BODY_BYTES, checked, is_answer
+from gpuhub._http.answers import ERROR_BODY_BYTES, checked, error_of, is_answer
 from gpuhub._http.blocking import nearer
 from gpuhub._http.threads import iterate_on_threads, on_thread
 from gpuhub._retry import again, is_retryable
@@ -144,5 +144,4 @@ class AsyncIo:
                     break
         finally:
             await answer.close()
-        checked(outgoing, Response(answer.status, answer.headers, body))
-        return answer
+        raise error_of(outgoing, Response(answer.status, answer.headers, body))

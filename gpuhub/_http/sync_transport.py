@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -12,6 +14,7 @@ import httpx
 from gpuhub._http.client_options import client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing, unreadable
+from gpuhub._http.pools import Pools
 from gpuhub.errors import ProviderError
 from gpuhub.plan import Response
 
@@ -21,15 +24,18 @@ FILE_CHUNK = 262_144
 
 
 class SyncTransport:
-    """One pool of connections. Safe to share among threads.
+    """All connections of a process. Safe to share among threads.
 
     Requests go to httpx's transport rather than through ``Client.send``, which logs whole URLs
     with the tokens in their queries, follows links and keeps cookies.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
-        self._client = httpx.Client(**client_options(limits))
-        self._headers = dict(self._client.headers)
+        def client(connections: int) -> httpx.Client:
+            return httpx.Client(**client_options(limits, connections))
+
+        self._pools = Pools(client, limits.max_connections)
+        self._process = os.getpid()
 
     def exchange(self, outgoing: Outgoing) -> Response:
         """Send one request and read the whole answer, whatever its status.
@@ -51,11 +57,27 @@ class SyncTransport:
             ProviderUnavailable: There was no answer.
         """
         outgoing.require_time()
-        failure: ProviderError
+        pool = self._pools.take()
         try:
-            request = self._request(outgoing)
-            transport = self._client._transport_for_url(request.url)  # noqa: SLF001
-            return SyncAnswer(transport.handle_request(request), outgoing)
+            response = self._send(outgoing, pool.client)
+        except BaseException:
+            self._pools.give_back(pool)
+            raise
+        return SyncAnswer(response, outgoing, partial(self._pools.give_back, pool))
+
+    def _send(self, outgoing: Outgoing, client: httpx.Client) -> httpx.Response:
+        failure: ProviderError
+        file = outgoing.file
+        try:
+            request = httpx.Request(
+                outgoing.request.method,
+                outgoing.url,
+                headers={**client.headers, **outgoing.headers},
+                content=outgoing.content if file is None else _read(file),
+                extensions={"timeout": outgoing.timeouts},
+            )
+            transport = client._transport_for_url(request.url)  # noqa: SLF001
+            return transport.handle_request(request)
         except httpx.HTTPError as error:
             failure = failure_of(error, outgoing, phase_of(error))
         except httpx.InvalidURL as error:
@@ -63,23 +85,12 @@ class SyncTransport:
         # Outside the handler: its exception refers to the request and the credentials in it.
         raise failure
 
-    def _request(self, outgoing: Outgoing) -> httpx.Request:
-        file = outgoing.file
-        return httpx.Request(
-            outgoing.request.method,
-            outgoing.url,
-            headers={**self._headers, **outgoing.headers},
-            content=outgoing.content if file is None else _read(file),
-            extensions={"timeout": outgoing.timeouts},
-        )
-
     def close(self) -> None:
         """Close all connections. Requests in flight on other threads fail at once."""
-        for each in _sockets(self._client):
-            # Closing alone does not wake a thread that waits for data.
-            with suppress(OSError):  # the other side was faster
-                each.shutdown(socket.SHUT_RDWR)
-        self._client.close()
+        for client in self._pools:
+            if self._process == os.getpid():  # what a child shuts down is shut for its parent
+                _wake(client)
+            client.close()
 
 
 class SyncAnswer:
@@ -90,9 +101,12 @@ class SyncAnswer:
         headers: Names in lower case.
     """
 
-    def __init__(self, response: httpx.Response, outgoing: Outgoing) -> None:
+    def __init__(
+        self, response: httpx.Response, outgoing: Outgoing, closed: Callable[[], None]
+    ) -> None:
         self._response = response
         self._outgoing = outgoing
+        self._closed = closed
         self.status = response.status_code
         self.headers = dict(response.headers.items())
 
@@ -116,7 +130,10 @@ class SyncAnswer:
 
     def close(self) -> None:
         """Give the connection back, or close it when the body was not read to its end."""
-        self._response.close()
+        try:
+            self._response.close()
+        finally:
+            self._closed()
 
 
 def _read(path: Path) -> Iterator[bytes]:
@@ -126,6 +143,13 @@ def _read(path: Path) -> Iterator[bytes]:
                 yield chunk
     except OSError as error:
         raise unreadable(path, error) from None
+
+
+def _wake(client: httpx.Client) -> None:
+    """Wake threads that wait for data, which closing a socket does not."""
+    for each in _sockets(client):
+        with suppress(OSError):  # the other side was faster
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def _sockets(client: httpx.Client) -> Iterator[socket.socket]:

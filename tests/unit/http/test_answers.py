@@ -26,6 +26,10 @@ from tests.unit.http.loopback import SECRET, make_info
 ONCE = Request("POST", "/run", retry=Retry.NEVER)
 
 
+class OddError(ProviderError):
+    """An adapter's own error."""
+
+
 @pytest.mark.parametrize(
     ("status", "error", "accepted"),
     [
@@ -118,6 +122,16 @@ def test_first_matching_rule_wins(serve, connect):
     with pytest.raises(RateLimited) as limited:
         client.send(ONCE)
     assert (limited.value.retry_after, limited.value.accepted) == (3.0, None)
+
+
+@pytest.mark.parametrize(("error", "step"), [(NoCapacity, "allow another GPU"), (OddError, "")])
+def test_rule_without_a_step_gets_the_usual_one(serve, connect, error, step):
+    """A rule may leave the next step to the defaults; an unknown class has none."""
+    server = serve(lambda it: it.reply(500))
+    with pytest.raises(error) as caught:
+        connect(server.url, info=make_info(errors=(ErrorRule(500, error),))).send(ONCE)
+    assert step in caught.value.next_step
+    assert bool(step) is bool(caught.value.next_step)
 
 
 def test_adapter_reads_the_error(serve, connect):

@@ -22,7 +22,7 @@ def test_switch_is_off_on_every_session():
     from gpuhub._http.outgoing import ConnectionLimits
 
     async def use():
-        client = FastTransports().client(client_options(ConnectionLimits()))
+        client = FastTransports().client(client_options(ConnectionLimits(), 4))
         requests: Any = getattr(client._transport, "client")  # noqa: B009 - of a subclass
         with pytest.raises(aiohttp.ClientConnectorError):
             async with requests.request(method="GET", url="http://127.0.0.1:9/"):

@@ -179,6 +179,25 @@ def test_child_after_fork_has_its_own_connection(serve):
     connections.close()
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_child_that_closes_does_not_hang_up_for_its_parent(serve):
+    """Closing in a forked child leaves the parent's connection alone."""
+    server = serve()
+    connections = Connections(make_info(), make_settings(api_url=server.url))
+    io = connections.blocking()
+    _drive.run(io.send(GET))
+    child = os.fork()
+    if child == 0:
+        try:
+            connections.close()
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    _drive.run(io.send(GET))
+    assert len({each.connection for each in server.received}) == 1
+    connections.close()
+
+
 def test_script_that_closes_nothing_ends_silently(serve):
     """Neither sync nor async use leaves a warning on stderr when a script just ends."""
     script = _SCRIPT.replace("SERVER", serve().url)

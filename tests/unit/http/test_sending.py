@@ -128,6 +128,13 @@ def test_address_must_be_http(connect, url):
         connect(url).send(Request("GET", "/"))
 
 
+def test_password_in_an_address_is_not_shown(connect):
+    """An address that cannot be used is quoted, unless it holds a password."""
+    with pytest.raises(ConfigError, match="one with a user and password") as caught:
+        connect("ftp://me:pass-1@acme.example").send(Request("GET", "/"))
+    assert "pass-1" not in str(caught.value)
+
+
 def test_unknown_origin_names_the_known(connect):
     """An origin the adapter did not declare is its author's error."""
     with pytest.raises(ConfigError, match="no origin 'data'; it declares: api"):
@@ -175,6 +182,17 @@ def test_connection_is_kept(serve, connect):
     for _ in range(3):
         client.send(Request("GET", "/"))
     assert len({each.connection for each in server.received}) == 1
+
+
+def test_proxy_of_the_environment_is_used(serve, connect, monkeypatch):
+    """``HTTP_PROXY`` and ``NO_PROXY`` count for every transport."""
+    proxy, direct = serve(), serve()
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    connect("http://api.acme.example").send(Request("GET", "/through?a=%2F"))
+    connect(direct.url).send(Request("GET", "/direct"))
+    assert [each.path for each in proxy.received] == ["http://api.acme.example/through?a=%2F"]
+    assert [each.path for each in direct.received] == ["/direct"]
 
 
 def test_cookies_are_not_kept(serve, connect):

@@ -28,9 +28,9 @@ async def map_on_loop(
 ) -> AsyncIterator[Any]:
     """Give results as they are asked for."""
     session = endpoint._session  # noqa: SLF001
+    ref = await session.run_async(endpoint._resolve)  # noqa: SLF001
     connections = session.new_connections(options.concurrency)
     io = connections.asynchronous()
-    ref = await endpoint._resolve(io)  # noqa: SLF001
     opened = open_run(endpoint, options)
     runner = ItemRunner(
         session.calls,

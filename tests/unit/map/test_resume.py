@@ -15,7 +15,7 @@ import pytest
 
 INPUTS = 2000
 
-APP = '''
+APP = """
 import os, sys, time
 import gpuhub
 
@@ -43,7 +43,7 @@ def main():
 
 if __name__ == "__main__":
     main()
-'''
+"""
 
 
 @pytest.fixture

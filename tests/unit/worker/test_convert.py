@@ -564,7 +564,7 @@ def test_containers_are_checked_by_type(value, annotation):
     if annotation is Json:
         assert to_wire(value, annotation) == []
         return
-    with pytest.raises(ConversionError, match="got (list|dict)"):
+    with pytest.raises(ConversionError, match=r"got (list|dict)"):
         to_wire(value, annotation)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
@@ -163,7 +164,7 @@ class Pool:
             if call.claimed:
                 call.notify()
             else:
-                call.taken = True
+                call.taken, call.began = True, time.monotonic()
                 self._site.threads.submit(self._site.run, call)
 
     def _worker_with_room(self) -> Worker | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -166,6 +167,7 @@ class Traffic:
                 raise call.problem or _ended(call)
             fault, call.lost = call.lost, None
             if fault is not None and fault.kind == "malformed":
+                deque(self._execution.stream(call), maxlen=0)
                 yield b"<html><body>502 Bad Gateway</body></html>"
                 return
             with closing(self._execution.stream(call)) as chunks:

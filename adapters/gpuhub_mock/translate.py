@@ -136,8 +136,10 @@ def _rows(spec: FunctionSpec, gpus: list[Resolution[float]]) -> tuple[Row, ...]:
 def _recorded(rows: Rows, spec: FunctionSpec, field: str, native: str) -> None:
     """Add a row for a setting that the mock takes, shows and does not act on."""
     value = _jsonable(spec.value_of(field))
-    if not spec.is_set(field) or value is None:
+    if value is None or value == []:
         rows.unset(field, f"nothing is asked; {RECORDED[field]}", native)
+    elif not spec.is_set(field):
+        rows.exact(field, native, value, RECORDED[field])
     else:
         rows.emulated(field, native, value, RECORDED[field])
 

@@ -104,6 +104,12 @@ class SubprocessRunner:
             process, self._process = self._process, None
         if process is not None:
             _kill(process)
+        self._close_free()
+
+    def _close_free(self) -> None:
+        with contextlib.suppress(Empty):
+            while True:
+                self._free.get_nowait().close()
 
     def _start(self) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "gpuhub.worker", "serve", "--announce"]
@@ -176,6 +182,8 @@ class SubprocessRunner:
         finally:
             if answer is not None and answer.isclosed():
                 self._free.put(connection)
+                if self._stopped:
+                    self._close_free()
             else:
                 connection.close()
 

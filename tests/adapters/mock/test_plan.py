@@ -100,7 +100,7 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     "memory": [{"memory": 2048}],
     "disk": [{"disk": 20}],
     "image.reference": [{"image": Image("docker.io/me/worker:1")}],
-    "image.python": [{"image": Image(python="3.11")}, {"image": Image(python="3.13")}],
+    "image.python": [{"image": Image(python="3.9")}, {"image": Image(python="3.10")}],
     "image.pip": [{"image": Image(pip="numpy")}],
     "image.apt": [{"image": Image(apt="git")}],
     "image.commands": [{"image": Image(commands="true")}],

@@ -41,12 +41,12 @@ if TYPE_CHECKING:
         UnknownProvider,
         UnsupportedSetting,
     )
-    from gpuhub.function import Function, function
+    from gpuhub._function import Function, function
     from gpuhub.gpus import gpu
     from gpuhub.plan import Plan, Row
     from gpuhub.scaling import Scaling, WorkerMode
     from gpuhub.spec import Batching, Bucket, FunctionSpec, Image, Schedule, Secret, Volume
-    from gpuhub.web import WebApp, web
+    from gpuhub._web import WebApp, web
     from gpuhub.worker.file import File
     from gpuhub.workspace import Workspace
 
@@ -110,7 +110,7 @@ _HOMES = {
     "gpuhub.adapter": ("CallState", "EndpointStatus", "LogLine", "Phase", "Version"),
     "gpuhub.call": ("Call",),
     "gpuhub.endpoint": ("Endpoint", "ScaleReport"),
-    "gpuhub.function": ("Function", "function"),
+    "gpuhub._function": ("Function", "function"),
     "gpuhub.gpus": ("gpu",),
     "gpuhub.plan": ("Plan", "Row"),
     "gpuhub.scaling": ("Scaling", "WorkerMode"),
@@ -123,7 +123,7 @@ _HOMES = {
         "Secret",
         "Volume",
     ),
-    "gpuhub.web": ("WebApp", "web"),
+    "gpuhub._web": ("WebApp", "web"),
     "gpuhub.worker.file": ("File",),
     "gpuhub.workspace": ("Workspace",),
 }

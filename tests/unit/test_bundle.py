@@ -136,7 +136,7 @@ def test_the_decorated_object_is_unwrapped(simple, monkeypatch):
     """The wrapper of gpuhub is taken off."""
 
     class Function:
-        __module__ = "gpuhub.function"
+        __module__ = "gpuhub._function"
 
     wrapper = Function()
     wrapper.__wrapped__ = simple.load()  # type: ignore[attr-defined]

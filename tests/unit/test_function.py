@@ -246,3 +246,16 @@ def test_every_public_name_is_there_and_no_builtin_is_shadowed():
     assert set(gpuhub.__all__) <= set(dir(gpuhub))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = gpuhub.nothing
+
+
+def test_no_module_takes_the_place_of_a_public_name():
+    """Whatever was imported first, ``gpuhub.function`` is the decorator."""
+    import importlib
+    import pkgutil
+    import types
+
+    for module in pkgutil.walk_packages(gpuhub.__path__, "gpuhub."):
+        if not module.name.startswith(("gpuhub.worker.__main__", "gpuhub.cli", "gpuhub.testing")):
+            importlib.import_module(module.name)
+    for name in gpuhub.__all__:
+        assert not isinstance(getattr(gpuhub, name), types.ModuleType), name

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import Feature, Level
-from gpuhub.function import Function, function
+from gpuhub._function import Function, function
 from gpuhub.testing.contract.drive import Drive
 from gpuhub.testing.contract.project import APP, Project
-from gpuhub.web import WebApp, web
+from gpuhub._web import WebApp, web
 from gpuhub.workspace import Workspace
 
 if TYPE_CHECKING:

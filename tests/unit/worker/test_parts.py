@@ -212,7 +212,7 @@ class Wrapper:
 def test_only_our_own_wrapper_is_taken_off(monkeypatch):
     """What another decorator adds is part of the user's function."""
     assert raw_object(Wrapper(annotated)) is not annotated
-    monkeypatch.setattr(Wrapper, "__module__", "gpuhub.function")
+    monkeypatch.setattr(Wrapper, "__module__", "gpuhub._function")
     assert raw_object(Wrapper(annotated)) is annotated
 
     @functools.wraps(annotated)

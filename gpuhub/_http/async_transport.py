@@ -13,7 +13,7 @@ from gpuhub._http.client_options import client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing, unreadable
 from gpuhub._http.pools import POOL_SIZE, Pools
-from gpuhub.errors import ProviderError
+from gpuhub.errors import GpuHubError, ProviderError
 from gpuhub.plan import Response
 
 if TYPE_CHECKING:
@@ -76,6 +76,9 @@ class AsyncTransport:
         except BaseException:
             closed()
             raise
+        if isinstance(response, GpuHubError):
+            closed()
+            raise response
         return AsyncAnswer(response, outgoing, self, closed)
 
     async def _send(
@@ -83,8 +86,8 @@ class AsyncTransport:
         outgoing: Outgoing,
         client: httpx.AsyncClient,
         content: bytes | AsyncIterator[bytes] | None,
-    ) -> httpx.Response:
-        failure: ProviderError
+    ) -> httpx.Response | GpuHubError:
+        """Give the error back; see ``SyncTransport``."""
         try:
             request = httpx.Request(
                 outgoing.request.method,
@@ -96,11 +99,9 @@ class AsyncTransport:
             transport = client._transport_for_url(request.url)  # noqa: SLF001
             return await transport.handle_async_request(request)
         except self._errors as error:
-            failure = self.failure(error, outgoing)
+            return self.failure(error, outgoing)
         except httpx.InvalidURL as error:
-            raise unsendable(outgoing, error) from None
-        # Outside the handler: its exception refers to the request and the credentials in it.
-        raise failure
+            return unsendable(outgoing, error)
 
     @property
     def errors(self) -> tuple[type[Exception], ...]:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from gpuhub._http.async_transport import AsyncTransport
     from gpuhub._http.on_loop import AsyncIo
     from gpuhub._http.sync_transport import SyncTransport
+    from gpuhub._http.threads import Threads
 
 __all__ = ["Connections"]
 
@@ -72,6 +73,7 @@ class Connections:
         self._sync: SyncTransport | None = None
         self._kept: list[SyncTransport] = []
         self._on_loops: dict[asyncio.AbstractEventLoop, _OnLoop] = {}
+        self._threads: Threads | None = None
         if self._fast:
             load_fast(self._fast)
 
@@ -94,6 +96,15 @@ class Connections:
         from gpuhub._http.on_loop import AsyncIo
 
         return AsyncIo(self)
+
+    @property
+    def threads(self) -> Threads:
+        """Threads for blocking calls beside a loop."""
+        if self._threads is None:
+            from gpuhub._http.threads import Threads  # loads asyncio
+
+            self._threads = Threads()
+        return self._threads
 
     def prepared(self, request: Request, deadline: float | None) -> Outgoing:
         """A request ready to be sent, within a deadline on the clock."""
@@ -148,6 +159,8 @@ class Connections:
             entries = dict(self._on_loops)
         if transport is not None:
             transport.close()
+        if self._threads is not None:
+            self._threads.close()
         for loop, entry in entries.items():
             if loop.is_running():
                 _close_on(loop, entry.guard)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -12,7 +13,6 @@ from typing_extensions import override
 from gpuhub._clock import SleepsOnLoop
 from gpuhub._http.answers import ERROR_BODY_BYTES, checked, error_of, is_answer
 from gpuhub._http.blocking import nearer
-from gpuhub._http.threads import iterate_on_threads, on_thread
 from gpuhub._retry import again, is_retryable
 from gpuhub.errors import ProviderError
 from gpuhub.plan import Request, Response
@@ -62,7 +62,7 @@ class AsyncIo:
         if isinstance(clock, SleepsOnLoop):
             await clock.sleep_async(seconds)
         else:
-            await on_thread(partial(clock.sleep, seconds))
+            await self._connections.threads.call(partial(clock.sleep, seconds))
 
     async def send(self, request: Request) -> Response:
         """Send one request and read the whole answer; retries as the request allows.
@@ -83,8 +83,9 @@ class AsyncIo:
         """
         answer = await self._tried(request, self._open)
         try:
-            async for chunk in answer.chunks():
-                yield chunk
+            async with aclosing(answer.chunks()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
         finally:
             await answer.close()
 
@@ -96,11 +97,11 @@ class AsyncIo:
         **kwargs: Arguments.kwargs,
     ) -> T:
         """Call it on a thread, in a copy of the context."""
-        return await on_thread(partial(function, *args, **kwargs))
+        return await self._connections.threads.call(partial(function, *args, **kwargs))
 
     def iterate(self, make: Callable[[], Iterable[T]]) -> AsyncGenerator[T]:
         """Iterate over it on threads, one item at a time, and close it at the end."""
-        return iterate_on_threads(make)
+        return self._connections.threads.iterate(make)
 
     async def _tried(self, request: Request, once: Callable[[Outgoing], Awaitable[T]]) -> T:
         started = self.now()
@@ -136,12 +137,13 @@ class AsyncIo:
         answer = await (await self._transport()).open(outgoing)
         if is_answer(outgoing, answer.status):
             return answer
+        body = b""
         try:
-            body = b""
-            async for chunk in answer.chunks():
-                body += chunk
-                if len(body) >= ERROR_BODY_BYTES:
-                    break
+            async with aclosing(answer.chunks()) as chunks:
+                async for chunk in chunks:
+                    body += chunk
+                    if len(body) >= ERROR_BODY_BYTES:
+                        break
         finally:
             await answer.close()
         raise error_of(outgoing, Response(answer.status, answer.headers, body))

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from pydantic import SecretStr
+
 from gpuhub._http.redaction import PORTS, host_and_port
 from gpuhub.adapter import AdapterInfo, Origin
 from gpuhub.errors import ConfigError, MalformedResponse
@@ -73,36 +75,29 @@ class Origins:
             MissingCredentials: A required credential is not set.
             ConfigError: A credential holds what a header cannot carry.
         """
-        headers = {}
-        for header, template in self.named(name).headers.items():
-            value = self._with_credentials(template)
-            if value is not None:
-                headers[header.lower()] = value
-        return headers
+        templates = self.named(name).headers
+        # All are looked up first: no frame of an error about one holds another in the clear.
+        found = {each: self._credential(each) for each in _places(*templates.values())}
+        return {
+            header.lower(): _PLACE.sub(lambda match: _clear(found[match[1]]), template)
+            for header, template in templates.items()
+            if all(found[each] is not None for each in _places(template))
+        }
 
     def variables(self, name: str) -> list[str]:
         """Environment variables of the credentials that an origin takes; all when it has none."""
-        templates = " ".join(self.named(name).headers.values()) if name else ""
-        used = set(_PLACE.findall(templates))
+        used = _places(*self.named(name).headers.values()) if name else set()
         chosen = [each.env for each in self.info.credentials if each.name in used]
         return chosen or [each.env for each in self.info.credentials]
 
-    def _with_credentials(self, template: str) -> str | None:
-        for name in _PLACE.findall(template):
-            value = self._credential(name)
-            if value is None:
-                return None
-            template = template.replace(f"{{{name}}}", value)
-        return template
-
-    def _credential(self, name: str) -> str | None:
-        """The value; ``None`` for one that is optional and not set."""
+    def _credential(self, name: str) -> SecretStr | None:
+        """A credential; ``None`` for one that is optional and not set."""
         declared = {each.name: each for each in self.info.credentials}.get(name)
         if declared and not declared.required and name not in self.settings.secrets:
             return None
-        value = self.settings.credential(name).get_secret_value()
+        credential = self.settings.credential(name)
         # Checked here because libraries quote the value when they refuse it.
-        if not (value.isascii() and value.isprintable()):
+        if not _fits_a_header(credential):
             env = declared.env if declared else name
             raise ConfigError(
                 f"{env} holds a line end, a control or a non-ASCII character, which no header"
@@ -110,7 +105,7 @@ class Origins:
                 next_step=f"set {env} again, without quotes or line ends",
                 provider=self.info.name,
             )
-        return value
+        return credential
 
     def _filled(self, origin: Origin) -> str:
         def value(match: re.Match[str]) -> str:
@@ -155,6 +150,19 @@ class Origins:
                 provider=self.info.name,
             )
         return url
+
+
+def _places(*templates: str) -> set[str]:
+    return {name for template in templates for name in _PLACE.findall(template)}
+
+
+def _clear(credential: SecretStr | None) -> str:
+    return "" if credential is None else credential.get_secret_value()
+
+
+def _fits_a_header(credential: SecretStr) -> bool:
+    value = credential.get_secret_value()
+    return value.isascii() and value.isprintable()
 
 
 def lower_names(headers: Mapping[str, str]) -> dict[str, str]:

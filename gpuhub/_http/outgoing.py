@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,7 +201,8 @@ def _json(request: Request) -> bytes:
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        with path.open("rb") as file:  # opened, so that nothing is sent if it cannot be
+            return os.fstat(file.fileno()).st_size
     except OSError as error:
         raise unreadable(path, error) from None
 

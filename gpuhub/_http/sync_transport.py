@@ -15,7 +15,7 @@ from gpuhub._http.client_options import client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing, unreadable
 from gpuhub._http.pools import Pools
-from gpuhub.errors import ProviderError
+from gpuhub.errors import GpuHubError, ProviderError
 from gpuhub.plan import Response
 
 __all__ = ["SyncAnswer", "SyncTransport"]
@@ -63,10 +63,16 @@ class SyncTransport:
         except BaseException:
             self._pools.give_back(pool)
             raise
+        if isinstance(response, GpuHubError):
+            self._pools.give_back(pool)
+            raise response
         return SyncAnswer(response, outgoing, partial(self._pools.give_back, pool))
 
-    def _send(self, outgoing: Outgoing, client: httpx.Client) -> httpx.Response:
-        failure: ProviderError
+    def _send(self, outgoing: Outgoing, client: httpx.Client) -> httpx.Response | GpuHubError:
+        """Give the error back, to be raised where nothing in sight holds the credential.
+
+        An error raised in here would refer to the request by its context and its frames.
+        """
         file = outgoing.file
         try:
             request = httpx.Request(
@@ -79,11 +85,9 @@ class SyncTransport:
             transport = client._transport_for_url(request.url)  # noqa: SLF001
             return transport.handle_request(request)
         except httpx.HTTPError as error:
-            failure = failure_of(error, outgoing, phase_of(error))
+            return failure_of(error, outgoing, phase_of(error))
         except httpx.InvalidURL as error:
-            raise unsendable(outgoing, error) from None
-        # Outside the handler: its exception refers to the request and the credentials in it.
-        raise failure
+            return unsendable(outgoing, error)
 
     def close(self) -> None:
         """Close all connections. Requests in flight on other threads fail at once."""

@@ -194,3 +194,29 @@ def test_sleep_on_a_plain_clock_does_not_block_the_loop(connect):
     client = connect(clock=clock)
     client.do(lambda io: io.sleep(1))
     assert (clock.slept_on == threading.get_ident()) is (client.kind == "sync")
+
+
+@on_loops
+def test_threads_are_used_again_and_end(connect, monkeypatch):
+    """One call after the other needs one thread, which ends when it has been idle."""
+    monkeypatch.setattr("gpuhub._http.threads.IDLE_S", 0.05)
+    client = connect()
+
+    async def use(io):
+        return {await io.run(threading.current_thread) for _ in range(20)}
+
+    [thread] = client.do(use)
+    assert thread.daemon
+    thread.join(5)
+    assert not thread.is_alive()
+    assert client.do(lambda io: io.run(int, "7")) == 7
+
+
+@on_loops
+def test_closing_ends_idle_threads(connect):
+    """``close`` does not leave threads waiting."""
+    client = connect()
+    thread = client.do(lambda io: io.run(threading.current_thread))
+    client.runner.run(client.connections.aclose())
+    thread.join(2)
+    assert not thread.is_alive()

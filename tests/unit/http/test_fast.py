@@ -88,6 +88,17 @@ def test_not_installed_names_the_extra(monkeypatch):
         fast.load_fast(True)
 
 
+def test_version_is_sent_even_from_a_plain_checkout(monkeypatch):
+    """Where gpuhub is not installed as a distribution, requests say version 0."""
+    from gpuhub._http import client_options
+
+    def missing(name):
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(client_options, "version", missing)
+    assert client_options._own_version.__wrapped__() == "0"
+
+
 def test_default_uses_it_where_it_is_safe(serve):
     """With the extra installed, loops speak aiohttp and there is nothing to note."""
     connections = Connections(make_info(), make_settings(api_url=serve().url))

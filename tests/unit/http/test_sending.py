@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
 from gpuhub.adapter import Origin
-from gpuhub.errors import ConfigError, MalformedResponse, MissingCredentials, SpecError
-from gpuhub.plan import Request
+from gpuhub.errors import (
+    ConfigError,
+    MalformedResponse,
+    MissingCredentials,
+    ProviderUnavailable,
+    SpecError,
+)
+from gpuhub.plan import Request, Retry
 from gpuhub.settings import Credential
 from tests.unit.http.loopback import KEY, SECRET, make_info, make_settings
 
@@ -62,12 +69,26 @@ def test_file_streams_with_its_length(serve, connect, tmp_path):
     assert "transfer-encoding" not in received.headers
 
 
-def test_missing_file_is_named(serve, connect, tmp_path):
-    """A body file that is not there is an error that names it; nothing is sent."""
+@pytest.mark.parametrize(("name", "reason"), [("gone.tar", "No such file"), ("", "Is a directory")])
+def test_unreadable_file_is_named(serve, connect, tmp_path, name, reason):
+    """A body file that cannot be read is an error that names it; nothing is sent."""
     server = serve()
-    with pytest.raises(SpecError, match=r"gone\.tar, cannot be read: No such file"):
-        connect(server.url).send(Request("PUT", "/upload", body=tmp_path / "gone.tar"))
+    path = tmp_path / name
+    with pytest.raises(SpecError, match=f"{re.escape(str(path))}, cannot be read: {reason}"):
+        connect(server.url).send(Request("PUT", "/upload", body=path))
     assert not server.received
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
+def test_file_that_shrinks_is_not_sent_as_whole(serve, connect, tmp_path, monkeypatch):
+    """A file shorter than announced ends in an error that quotes no header."""
+    path = tmp_path / "log"
+    path.write_bytes(b"12345")
+    monkeypatch.setattr("gpuhub._http.outgoing._size", lambda path: 10)
+    request = Request("PUT", "/upload", body=path, retry=Retry.NEVER)
+    with pytest.raises(ProviderUnavailable, match="it is no valid HTTP") as caught:
+        connect(serve().url).send(request)
+    assert caught.value.accepted is None
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, {1, 2}, "\ud800"])
@@ -211,6 +232,21 @@ def test_nothing_secret_is_logged(serve, connect, caplog):
         connect(server.url).send(Request("GET", "/", query={"token": "tok-1234"}))
     assert SECRET not in caplog.text
     assert "tok-1234" not in caplog.text
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "DROPS"])
+def test_no_frame_of_an_error_shows_a_secret(serve, connect, url):
+    """Tracebacks that print local variables print neither the credential nor the query."""
+    url = serve(lambda it: it.drop()).url if url == "DROPS" else url
+    request = Request("POST", "/", query={"token": "tok-1234"}, retry=Retry.NEVER)
+    with pytest.raises(ProviderUnavailable) as caught:
+        connect(url).send(request)
+    frames = [entry.frame for entry in caught.traceback]
+    ours = [frame.f_locals for frame in frames if "_http" in str(frame.code.path)]
+    shown = repr([{k: v for k, v in each.items() if k != "request"} for each in ours])
+    assert len(ours) > 2
+    assert SECRET not in shown
+    assert "tok-1234" not in shown
 
 
 def test_reprs_are_bare(connect):

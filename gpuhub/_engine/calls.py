@@ -253,6 +253,8 @@ class Calls:
             self.journal.end_call(settings.idempotency_key, state.phase.value)
 
     def _options(self, settings: CallSettings, wait_s: float) -> CallOptions:
+        if settings.webhook is not None:
+            require(self.adapter, Feature.WEBHOOK)
         return CallOptions(settings.budget_s, wait_s, settings.idempotency_key, settings.webhook)
 
     def _long_poll(self, left: float | None) -> float:

@@ -203,6 +203,7 @@ class Deployments:
         """
         from gpuhub.scaling import Scaling
 
+        require(self.adapter, Feature.SCALE_LIVE)
         record = self.journal.deployment(ref.provider, ref.name)
         declared = record.plan.get("spec", {}).get("scaling", {}) if record else {}
         live = (await self.adapter.status(io, ref)).scaling

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, RenderableType
@@ -30,6 +31,9 @@ FIDELITY_STYLES = {
 class Output:
     """Standard output and standard error of one run.
 
+    Keeps the streams it finds: what the user's code prints meanwhile goes to standard error, see
+    :meth:`only`, so that results can be piped.
+
     Args:
         json: Print JSON documents instead of text.
         verbose: Print what the library logs, and tracebacks.
@@ -42,8 +46,9 @@ class Output:
     def __init__(self, *, json: bool = False, verbose: bool = False) -> None:
         self.json = json
         self.verbose = verbose
-        self.console = _console(stderr=False)
-        self.errors = _console(stderr=True)
+        self._results = sys.stdout
+        self.console = _console(sys.stdout)
+        self.errors = _console(sys.stderr)
 
     @property
     def shows_progress(self) -> bool:
@@ -58,7 +63,7 @@ class Output:
             shown: What people see instead.
         """
         if self.json:
-            write_json(document)
+            self.text(json.dumps(document, indent=2, default=str))
             return
         for each in shown:
             self.console.print(each)
@@ -66,10 +71,21 @@ class Output:
     def line(self, document: Any, shown: RenderableType) -> None:
         """Print one of many results: a JSON document on one line, or text. Not buffered."""
         if self.json:
-            write_json_line(document)
+            self.text(json.dumps(document, default=str))
         else:
             self.console.print(shown, soft_wrap=True)
-        sys.stdout.flush()
+            self._results.flush()
+
+    def text(self, text: str) -> None:
+        """Print one or more lines exactly as they are."""
+        self._results.write(f"{text}\n")
+        self._results.flush()
+
+    @contextmanager
+    def only(self) -> Iterator[None]:
+        """Keep standard output for results: whatever else prints there prints to standard error."""
+        with redirect_stdout(sys.stderr):
+            yield
 
     def note(self, text: str) -> None:
         """Tell people something beside the result; programs are not told."""
@@ -82,21 +98,10 @@ class Output:
             self.errors.print(Text.assemble(("warning: ", "bold yellow"), text), soft_wrap=True)
 
 
-def _console(*, stderr: bool) -> Console:
+def _console(stream: TextIO) -> Console:
     """A console that takes everything literally: names and values may hold brackets."""
-    stream = sys.stderr if stderr else sys.stdout
     fixed = None if stream.isatty() or "COLUMNS" in os.environ else _PIPED_WIDTH
-    return Console(stderr=stderr, markup=False, highlight=False, emoji=False, width=fixed)
-
-
-def write_json(document: Any) -> None:
-    """Print an indented document."""
-    sys.stdout.write(json.dumps(document, indent=2, default=str) + "\n")
-
-
-def write_json_line(document: Any) -> None:
-    """Print a document on one line."""
-    sys.stdout.write(json.dumps(document, default=str) + "\n")
+    return Console(file=stream, markup=False, highlight=False, emoji=False, width=fixed)
 
 
 def table(*columns: str, rows: Iterable[Sequence[RenderableType]], whole: int = 1) -> Table:

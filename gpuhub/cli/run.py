@@ -89,7 +89,7 @@ class Run:
         """
         if yes:
             return
-        if self.out.json or not sys.stdin.isatty():
+        if self.out.json or not _somebody_is_there():
             raise NotConfirmed(question, next_step="pass --yes to go on without being asked")
         self.out.note(question)
         if not typer.confirm("Go on?", err=True):
@@ -109,6 +109,10 @@ class Run:
         opened, self._workspaces = self._workspaces, {}
         for workspace in opened.values():
             workspace.close()
+
+
+def _somebody_is_there() -> bool:
+    return sys.stdin.isatty()
 
 
 @contextmanager

@@ -85,7 +85,7 @@ def verb(
     def command(**given: Any) -> None:
         out = Output(json=given.pop("json"), verbose=given.pop("verbose"))
         options = {each.name: given.pop(each.name) for each in chosen} if project else {}
-        with Run(out, **options) as run, logging_to(out):
+        with Run(out, **options) as run, logging_to(out), out.only():
             body(run, **given)
 
     command.__doc__ = _reflowed(inspect.getdoc(body) or "")

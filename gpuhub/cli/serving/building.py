@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.cli.exit_codes import INTERRUPTED
 from gpuhub.cli.failures import report
 from gpuhub.cli.output import Output
 from gpuhub.cli.run import Run
@@ -83,6 +84,8 @@ def main(arguments: list[str]) -> int:
         with Run(out, **options) as run:
             found = read_target(run, order.target)
             served = [asdict(_build(each, Path(order.folder))) for each in found.objects]
+    except KeyboardInterrupt:
+        return INTERRUPTED
     except Exception as error:  # noqa: BLE001 - all of it is the user's to read
         return report(error, out)
     Path(order.folder, RESULT).write_text(json.dumps(served), "utf-8")

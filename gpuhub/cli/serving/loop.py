@@ -23,6 +23,8 @@ __all__ = ["Loop", "SourceFilter", "rounds"]
 
 _LOOK_EVERY_MS = 150
 _SETTLE_MS = 200
+# The user's module may print while it is imported; standard output is for events.
+_STANDARD_ERROR = 2
 _SETTINGS = frozenset({"gpuhub.toml", "pyproject.toml", ".gitignore", ".gpuhubignore"})
 _PASSED_BY = frozenset({"__pycache__", "node_modules", "site-packages"})
 
@@ -114,7 +116,10 @@ class Loop:
     def _build(self, folder: Path) -> int:
         order = json.dumps(asdict(replace(self._order, folder=str(folder))))
         command = [sys.executable, "-m", "gpuhub.cli.serving.building", order]
-        return subprocess.run(command, check=False, stdin=subprocess.DEVNULL).returncode  # noqa: S603
+        done = subprocess.run(  # noqa: S603 - our own module
+            command, check=False, stdin=subprocess.DEVNULL, stdout=_STANDARD_ERROR
+        )
+        return done.returncode
 
     def stop(self) -> None:
         """End all workers."""

@@ -66,4 +66,4 @@ def _print(out: Output, document: Any, text: str) -> None:
     if out.json:
         out.result(document)
     else:
-        typer.echo(text)
+        out.text(text)

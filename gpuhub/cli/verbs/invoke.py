@@ -77,4 +77,4 @@ def _print_result(run: Run, facts: dict[str, Any], value: Any) -> None:
     if run.out.json:
         run.out.result(facts | {"result": as_json(value)})
     else:  # not through rich: it would fold long lines, and the text is meant for pipes, too
-        typer.echo(as_text(value))
+        run.out.text(as_text(value))

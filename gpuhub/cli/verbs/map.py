@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,7 +18,7 @@ from gpuhub.cli.payload import check_way, parameters_of
 from gpuhub.cli.progress import map_progress
 from gpuhub.cli.run import Run
 from gpuhub.cli.values import as_json
-from gpuhub.errors import GpuHubError
+from gpuhub.errors import GpuHubError, SpecError
 
 if TYPE_CHECKING:
     from gpuhub.cli.names import Deployment
@@ -36,9 +35,6 @@ def map_items(
         Path,
         typer.Option(
             "--input",
-            exists=True,
-            dir_okay=False,
-            allow_dash=True,
             help="JSON lines, one call each: an object of named arguments, or the value of "
             "--argument. - reads standard input.",
             show_default=False,
@@ -73,10 +69,12 @@ def map_items(
     """
     deployment = find_deployment(run, name)
     check_way(deployment)
+    if str(source) != "-" and not source.is_file():
+        raise SpecError(f"there is no file {source}", next_step="name one, or - and pipe it in")
     kind = Lines if str(source) == "-" else CountedLines
     lines = kind(source, argument, _only_parameter(deployment))
     failed = finished = 0
-    with map_progress(run.out, deployment.ref.name) as told, _opened(output) as file:
+    with map_progress(run.out, deployment.ref.name) as told, _opened(run, output) as write:
         results = _endpoint(deployment).map(
             lines,
             concurrency=concurrency,
@@ -88,7 +86,7 @@ def map_items(
         for index, value in enumerate(results):
             finished += 1
             failed += isinstance(value, GpuHubError)
-            file.write(_line(index, value))
+            write(_line(index, value))
     run.out.note(f"{finished} items, {failed} failed")
     if failed:
         raise typer.Exit(SOME_ITEMS_FAILED)
@@ -114,14 +112,15 @@ def _endpoint(deployment: Deployment) -> Endpoint[..., Any]:
 
 def _line(index: int, value: Any) -> str:
     if isinstance(value, GpuHubError):
-        return json.dumps({"index": index, "error": error_document(value)}, default=str) + "\n"
-    return json.dumps({"index": index, "result": as_json(value)}) + "\n"
+        return json.dumps({"index": index, "error": error_document(value)}, default=str)
+    return json.dumps({"index": index, "result": as_json(value)})
 
 
 @contextmanager
-def _opened(path: Path | None) -> Iterator[TextIO]:
+def _opened(run: Run, path: Path | None) -> Iterator[Callable[[str], object]]:
+    """Where the lines go."""
     if path is None:
-        yield sys.stdout
+        yield run.out.text
         return
     with path.open("w", encoding="utf-8") as file:
-        yield file
+        yield lambda line: file.write(f"{line}\n")

@@ -104,6 +104,10 @@ class Pool:
         """Place waiting calls and start the workers that the load asks for."""
         self._assign(now)
         self._scale_up(now)
+        if self.queue and not self._is_busy():
+            # Whoever waits for running code must see that now only time can help.
+            for call in self.queue:
+                call.notify()
 
     def release(self, call: Call, worker: Worker, now: float) -> None:
         """Free the place of a call that ended, or that is run again."""
@@ -333,16 +337,18 @@ class Pool:
 
     def _boot(self, worker: Worker) -> None:
         """Load the user's code: on a thread, without the lock."""
+        problem = ""
         try:
             worker.runner.boot()
         except WorkerDied as error:
-            with self._site.lock:
-                self.start_failed(worker, str(error), self._site.clock.now())
-        else:
-            with self._site.lock:
-                self.booted(worker, self._site.clock.now())
-        finally:
-            for call in list(self.queue):
+            problem = str(error)
+        with self._site.lock:
+            now = self._site.clock.now()
+            if problem:
+                self.start_failed(worker, problem, now)
+            else:
+                self.booted(worker, now)
+            for call in self.queue:
                 call.notify()
 
     def _ready(self, worker: Worker, now: float) -> None:
@@ -416,14 +422,19 @@ class Pool:
         if call.phase is Phase.RUNNING:
             return self._timeout_at(call) if call.hangs else None
         times = [self._pending_until]
-        is_busy = False
         for worker in self.workers:
             times += _start_events(worker)
             times += [self._timeout_at(call) for call in worker.calls if call.hangs]
-            is_busy |= not worker.booted or any(not call.hangs for call in worker.calls)
-        if not is_busy:
+        if not self._is_busy():
             times += self._queue_events()
         return min((time for time in times if self.at < time < math.inf), default=None)
+
+    def _is_busy(self) -> bool:
+        """Whether code runs, or is being loaded, that will bring calls further."""
+        return any(
+            not worker.booted or any(not call.hangs for call in worker.calls)
+            for worker in self.workers
+        )
 
     def timeout_s(self, call: Call) -> float:
         """Seconds a run of a call may take."""

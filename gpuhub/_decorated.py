@@ -110,7 +110,7 @@ class Decorated:
         settings = workspace.settings
         root = settings.root
         if settings.file is None:
-            root = source_folder(self.__wrapped__) or root
+            root = import_folder(self.__wrapped__) or root
         return build_bundle(
             self.__wrapped__,
             root,
@@ -147,6 +147,17 @@ def source_folder(wrapped: Any) -> Path | None:
         return None
     path = Path(file) if file else None
     return path.parent.resolve() if path is not None and path.is_file() else None
+
+
+def import_folder(wrapped: Any) -> Path | None:
+    """The folder its module is imported from: where the outermost package lives."""
+    folder = source_folder(wrapped)
+    if folder is None:
+        return None
+    levels = wrapped.__module__.count(".")
+    if Path(inspect.getsourcefile(wrapped) or "").name == "__init__.py":
+        levels += 1
+    return folder.parents[levels - 1] if levels else folder
 
 
 def describe(wrapped: Any, *, web: bool = False) -> Target:

@@ -301,9 +301,7 @@ class Pool:
             return None
         ready_at = now + self._cold_start_s(version)
         deadline = version.body.startup_timeout_s
-        worker = Worker(
-            worker_id, version, runner, gpu, now, ready_at, deadline and now + deadline
-        )
+        worker = Worker(worker_id, version, runner, gpu, now, ready_at, deadline and now + deadline)
         self.workers.append(worker)
         self._site.meter.start(worker_id, now)
         self._logs.write(f"{worker_id} starting ({worker.gpu or 'CPU'})", worker_id)

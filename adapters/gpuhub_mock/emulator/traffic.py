@@ -104,7 +104,7 @@ class Traffic:
             if known is not None:
                 return known
             now = self._site.clock.now()
-            self._check_servable(deployment)
+            self._check_servable(deployment, origin)
             call = self._site.book.new(name, payload, origin, now, keyed)
             call.webhook = webhook
             if fault is not None:
@@ -228,11 +228,15 @@ class Traffic:
         if size > limit:
             raise Refusal(413, "too_large", f"the body has {size:,} bytes; the limit is {limit:,}")
 
-    def _check_servable(self, deployment: Deployment) -> None:
+    def _check_servable(self, deployment: Deployment, origin: Origin) -> None:
         pool = deployment.pool
         version = pool.version or pool.pending
         if version is None:
             raise Refusal(409, "conflict", f"no version of {deployment.name!r} can serve")
+        if (version.target.kind == "web") is not (origin == "web"):
+            raise Refusal(
+                400, "bad_request", f"{deployment.name!r} is a web application: use its URL"
+            )
         if not pool.workers:
             pool.free_gpu(version)
 

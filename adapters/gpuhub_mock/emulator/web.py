@@ -70,9 +70,7 @@ class FrontDoors:
             try:
                 self._pass_on(name, visitor)
             except Refusal as refusal:
-                text = _REFUSED.format(status=refusal.status or 502, why=refusal.message)
-                with contextlib.suppress(OSError):
-                    visitor.sendall(text.encode())
+                _refuse(visitor, refusal)
 
     def _pass_on(self, name: str, visitor: socket.socket) -> None:
         call = self._traffic.submit(name, b"", "web")
@@ -86,6 +84,13 @@ class FrontDoors:
                 _relay(visitor, worker.runner.port)
         finally:
             self._execution.let_go(call, worker)
+
+
+def _refuse(visitor: socket.socket, refusal: Refusal) -> None:
+    text = _REFUSED.format(status=refusal.status or 502, why=refusal.message)
+    with contextlib.suppress(OSError):
+        visitor.recv(_PIECE)  # closing with unread data would reset the connection
+        visitor.sendall(text.encode())
 
 
 def _relay(visitor: socket.socket, port: int) -> None:

@@ -7,7 +7,8 @@ import socket
 import threading
 import weakref
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Self
 
 from gpuhub.errors import AdapterNotInstalled
 
@@ -59,7 +60,7 @@ class HttpEmulator:
         config = uvicorn.Config(self._app, log_config=None, access_log=False, ws="none")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(
-            target=self._server.run, args=([listener],), name="gpuhub-emulator", daemon=True
+            target=_serve, args=(self._server, listener), name="gpuhub-emulator", daemon=True
         )
         self._thread.start()
         self._await_start(listener)
@@ -90,12 +91,17 @@ class HttpEmulator:
             pause.wait(0.005)
             waited += 0.005
 
-    def __enter__(self) -> HttpEmulator:
+    def __enter__(self) -> Self:
         self.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+    with suppress(SystemExit):  # how uvicorn says that the application did not start
+        server.run([listener])
 
 
 def _stop(reference: weakref.ref[HttpEmulator]) -> None:

@@ -79,9 +79,7 @@ class Lab:
             self.bundles[name] = build_bundle(function, PROJECT, web=name == "site")
         return self.bundles[name]
 
-    def plan(
-        self, function: str, /, local: dict[str, str] | None = None, **settings: Any
-    ) -> Plan:
+    def plan(self, function: str, /, local: dict[str, str] | None = None, **settings: Any) -> Plan:
         bundle = self.bundle(function)
         given = {"app": "lab", "name": function.lower().replace("_", "-"), **settings}
         spec = FunctionSpec(**given, target=bundle.target)

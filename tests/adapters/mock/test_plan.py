@@ -133,10 +133,12 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
 
 
 def spec_of(**settings: Any) -> FunctionSpec:
+    """A spec with some settings."""
     return FunctionSpec(**{"app": "shop", "name": "embed", "target": TARGET, **settings})
 
 
 def plan_of(**settings: Any) -> Plan:
+    """The plan of a spec with some settings."""
     return make_plan(spec_of(**settings), BUNDLE)
 
 
@@ -147,6 +149,7 @@ def sent(plan: Plan) -> Any:
 
 
 def wire(plan: Plan) -> Any:
+    """What a provider would see."""
     return [request.to_dict() for request in plan.requests]
 
 

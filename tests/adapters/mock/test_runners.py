@@ -149,7 +149,9 @@ def test_an_unknown_secret_is_refused(lab) -> None:
 
 def test_secrets_are_not_shown(lab) -> None:
     """Neither by what is recorded, nor by any representation."""
-    ref = lab.deploy("variable", secrets=[Secret.from_local_env("LOCAL")], local={"LOCAL": "s3cr3t"})
+    ref = lab.deploy(
+        "variable", secrets=[Secret.from_local_env("LOCAL")], local={"LOCAL": "s3cr3t"}
+    )
     lab.result(ref, name="PATH")
     version = lab.cloud._book.get(ref.name).versions["1"]
     shown = [*lab.cloud.requests, version, version.body, lab.messages(ref)]
@@ -169,7 +171,9 @@ def test_logs_have_what_is_printed(lab, capsys) -> None:
     ref = lab.deploy("shout")
     lab.submit(ref, text="hello")
     lines = lab.cloud.deployments.logs(ref.address).lines()
-    printed = [(line.message, line.source, line.worker) for line in lines if "hello" in line.message]
+    printed = [
+        (line.message, line.source, line.worker) for line in lines if "hello" in line.message
+    ]
     assert printed == [("hello", "stdout", "worker-1"), ("hello!", "stderr", "worker-1")]
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("hello\n", "hello!\n")
@@ -240,7 +244,8 @@ def test_many_tasks_at_a_time(lab) -> None:
     async def call(number: int) -> Phase:
         payload = f'{{"seconds": {number * 0}}}'.encode()
         state = await lab.adapter.submit(LoopIo(lab.clock), ref, payload, CallOptions(None, 30.0))
-        return state.phase
+        phase: Phase = state.phase
+        return phase
 
     async def all_calls() -> list[Phase]:
         return await asyncio.gather(*map(call, range(100)))

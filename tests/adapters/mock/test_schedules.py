@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
 from hypothesis import given
@@ -21,6 +21,7 @@ from gpuhub_mock.emulator.schedule import next_run
 
 
 def moment(text: str) -> float:
+    """Seconds since the epoch of a date and time in UTC."""
     return datetime.fromisoformat(f"{text}+00:00").timestamp()
 
 
@@ -54,7 +55,7 @@ def test_a_date_that_never_comes() -> None:
 )
 def test_a_malformed_cron_line(cron) -> None:
     """Is refused with its words."""
-    with pytest.raises(Refusal, match="schedule.cron"):
+    with pytest.raises(Refusal, match=r"schedule\.cron"):
         next_run(Timer(cron=cron), 0.0, 0.0)
 
 
@@ -121,9 +122,7 @@ def test_calls_are_gathered(make_lab) -> None:
 def test_a_batch_is_one_run(make_lab) -> None:
     """The function sees all of them at once, up to the size."""
     lab = make_lab(mode="thread")
-    ref = lab.deploy(
-        "sizes", batching=Batching(max_size=4, wait=5), scaling=Scaling(max_workers=1)
-    )
+    ref = lab.deploy("sizes", batching=Batching(max_size=4, wait=5), scaling=Scaling(max_workers=1))
     calls = [lab.spawn(ref, x=x) for x in range(6)]
     results = [json.loads(lab.poll(call, 60).output or b"")["result"] for call in calls]
     assert results == [4, 4, 4, 4, 2, 2]

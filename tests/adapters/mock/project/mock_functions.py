@@ -1,5 +1,6 @@
 """Functions that the tests of the mock deploy."""
 
+# ruff: noqa: D103 - a function's name says what it does
 from __future__ import annotations
 
 import asyncio

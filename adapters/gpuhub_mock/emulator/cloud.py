@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -105,7 +106,7 @@ class MockCloud:
         self._site.is_shut = False
         watch = getattr(self.clock, "on_advance", None)
         if watch is not None and self._unwatch is None:
-            self._unwatch = watch(_weakly(self.settle))
+            self._unwatch = watch(_weakly(self._on_advance))
         if not self._site.is_virtual and self._ticker is None:
             self._ticker = Ticker(self.settle)
             self._ticker.start()
@@ -181,9 +182,22 @@ class MockCloud:
             if all(not call.is_over for call in live):
                 return
 
+    def _on_advance(self) -> None:
+        with self._site.lock:
+            self._book.settle(may_wait=not _on_loop())
+
     def _pool_of(self, name: str) -> Pool | None:
         found = self._book.known(name)
         return None if found is None else found.pool
+
+
+def _on_loop() -> bool:
+    """Whether this thread runs an event loop, which must not be kept waiting."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 def _weakly(method: Callable[[], None]) -> Callable[[], None]:

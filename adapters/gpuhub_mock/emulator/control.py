@@ -63,6 +63,7 @@ class Control:
         path = f"/v1/deployments/{body.name}"
         shown = body.model_dump(mode="json", exclude_defaults=True)
         with self._desk.request("deploy", "PUT", path, json=shown, playing=_BREAKS) as fault:
+            self._book.settle()
             deployment = self._book.find(body.name, fresh=True) or self._book.make(body.name)
             version = deployment.add_version(body)
             version.secrets = values

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gpuhub_mock.emulator.site import Site
 
 __all__ = ["Deployment", "DeploymentBook"]
+
+_LOADING_S = 60.0
 
 
 class Deployment:
@@ -80,7 +83,7 @@ class Deployment:
 
     def process(self, now: float, run: Callable[[Deployment], None]) -> None:
         """Let happen what is due; ``run`` makes a scheduled call."""
-        self.pool.at = now
+        self.pool.at = max(self.pool.at, now)
         if self._due_at <= now:
             self._plan_next(now)
             run(self)
@@ -161,10 +164,18 @@ class DeploymentBook:
     def __iter__(self) -> Iterator[Deployment]:
         return iter(list(self._known.values()))
 
-    def settle(self) -> None:
-        """Let happen what is due by now, in the order of time."""
+    def settle(self, *, may_wait: bool = True) -> None:
+        """Let happen what is due by now, in the order of time.
+
+        Loading the user's code takes real time. Virtual time stands still meanwhile, else a
+        rollout would be given up after half an hour that took no time at all.
+
+        Args:
+            may_wait: Whether this thread may wait for code to be loaded; gives up the lock then.
+        """
         now = self._site.clock.now()
         if now == self._settled_at:
+            self._await_boots(now, may_wait=may_wait)
             return
         while self._known:
             at, due = min(
@@ -174,9 +185,21 @@ class DeploymentBook:
             if at > now:
                 break
             due.process(at, self.run_scheduled)
+            self._await_boots(at, may_wait=may_wait)
         for each in self._known.values():
-            each.pool.at = now
+            each.pool.at = max(each.pool.at, now)
         self._settled_at = now
+        self._await_boots(now, may_wait=may_wait)
+
+    def _await_boots(self, now: float, *, may_wait: bool) -> None:
+        site = self._site
+        if not (site.loading and may_wait and site.is_virtual):
+            return
+        if threading.get_ident() in site.loaders:  # a setup() that calls another function
+            return
+        while any(each.pool.is_loading(now) for each in self._known.values()):
+            if not site.booted.wait(_LOADING_S):
+                return
 
     def known(self, name: str) -> Deployment | None:
         """Give a deployment that this process knows already."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections import deque
 from contextlib import suppress
@@ -306,6 +307,7 @@ class Pool:
         self._site.meter.start(worker_id, now)
         self._logs.write(f"{worker_id} starting ({worker.gpu or 'CPU'})", worker_id)
         if runner.slow_start:
+            self._site.loading += 1
             self._site.threads.submit(self._boot, worker)
         else:
             self.booted(worker, now)
@@ -335,17 +337,22 @@ class Pool:
 
     def _boot(self, worker: Worker) -> None:
         """Load the user's code: on a thread, without the lock."""
-        problem = ""
+        site, problem = self._site, ""
+        site.loaders.add(threading.get_ident())
         try:
             worker.runner.boot()
         except WorkerDied as error:
             problem = str(error)
-        with self._site.lock:
-            now = self._site.clock.now()
+        with site.booted:
+            site.loaders.discard(threading.get_ident())
+            site.loading -= 1
+            # Virtual time may stand at an earlier moment of a long jump, see `settle`.
+            now = self.at if site.is_virtual else site.clock.now()
             if problem:
                 self.start_failed(worker, problem, now)
             else:
                 self.booted(worker, now)
+            site.booted.notify_all()
             for call in self.queue:
                 call.notify()
 
@@ -393,7 +400,6 @@ class Pool:
 
     def process(self, now: float) -> None:
         """Let happen what is due."""
-        self.at = now
         for worker in list(self.workers):
             if worker.is_ready:
                 for call in [call for call in worker.calls if self._timeout_at(call) <= now]:
@@ -428,11 +434,12 @@ class Pool:
         return min((time for time in times if self.at < time < math.inf), default=None)
 
     def _is_busy(self) -> bool:
-        """Whether code runs, or is being loaded, that will bring calls further."""
-        return any(
-            not worker.booted or any(not call.hangs for call in worker.calls)
-            for worker in self.workers
-        )
+        """Whether code runs that will bring calls further."""
+        return any(not call.hangs for worker in self.workers for call in worker.calls)
+
+    def is_loading(self, now: float) -> bool:
+        """Whether a worker is only not ready because its code is still being loaded."""
+        return any(worker.ready_at <= now and not worker.booted for worker in self.workers)
 
     def timeout_s(self, call: Call) -> float:
         """Seconds a run of a call may take."""
@@ -453,5 +460,4 @@ def _calls_on(workers: list[Worker]) -> int:
 def _start_events(worker: Worker) -> list[float]:
     if worker.is_ready:
         return []
-    deadline = math.inf if worker.deadline is None else worker.deadline
-    return [worker.ready_at, deadline] if worker.booted else [deadline]
+    return [worker.ready_at, math.inf if worker.deadline is None else worker.deadline]

@@ -74,6 +74,9 @@ class Site:
         lock: Held for every change of state, never while the user's code runs.
         run: Runs a call whose turn has come.
         is_shut: No worker is started any more.
+        loading: Workers whose code is being loaded.
+        loaders: Threads that do it.
+        booted: Told whenever one of them has finished; its lock is ``lock``.
         closed: Told of every call that ended, and when; needs the lock.
     """
 
@@ -92,11 +95,15 @@ class Site:
     run: Callable[[Call], None] = _not_yet
     closed: Callable[[Call, float], None] = _not_yet
     is_shut: bool = False
+    loading: int = 0
+    loaders: set[int] = field(default_factory=set)
+    booted: threading.Condition = field(init=False)
     book: CallBook = field(init=False)
     _workers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def __post_init__(self) -> None:
         """Open the book of calls."""
+        self.booted = threading.Condition(self.lock)
         self.book = CallBook(self.options.result_ttl_s)
 
     @property

@@ -108,6 +108,14 @@ class Counter:
         return self.calls
 
 
+class Slow:
+    def setup(self) -> None:
+        time.sleep(0.1)
+
+    def __call__(self) -> int:
+        return 1
+
+
 class Broken:
     def setup(self) -> None:
         message = "no weights"

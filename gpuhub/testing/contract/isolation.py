@@ -23,7 +23,7 @@ class Isolation:
         values = [{"caller": number} for number in range(count)]
         assert bench.drive.together(endpoint, "invoke", values, CALLERS) == values
 
-    @needs(Feature.CONCURRENCY)
+    @needs(Feature.CONCURRENCY, Feature.MAX_WORKERS)
     def test_many_callers_of_one_worker(self, bench: Bench) -> None:
         """The same with calls running side by side on a worker."""
         from gpuhub.scaling import Scaling

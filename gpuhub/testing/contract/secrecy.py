@@ -59,14 +59,14 @@ class Secrecy:
         texts["log records"] = "\n".join(_shown(record) for record in caplog.records)
         _check_clean(bench, {name: text.encode() for name, text in texts.items()})
 
-    @needs(Feature.SECRETS_LOCAL)
+    @needs(Feature.SECRETS, Feature.SECRETS_LOCAL)
     def test_a_local_secret_reaches_the_function(self, bench: Bench) -> None:
         """The worker sees the value as an environment variable, under the name asked for."""
         secret = Secret.from_local_env(LOCAL_SECRET, env="CONTRACT_TOKEN")
         endpoint = bench.deploy("variable", secrets=secret)
         assert bench.invoke(endpoint, "CONTRACT_TOKEN") == bench.environ[LOCAL_SECRET]
 
-    @needs(Feature.SECRETS_LOCAL)
+    @needs(Feature.SECRETS, Feature.SECRETS_LOCAL)
     def test_a_changed_local_secret_is_deployed(self, bench: Bench) -> None:
         """A new value under the same name is no no-op; the same value is one."""
         secret = Secret.from_local_env(LOCAL_SECRET, env="CONTRACT_TOKEN")
@@ -85,10 +85,9 @@ class Secrecy:
             bench.function("echo", secrets=Secret.from_local_env("CONTRACT_NOT_SET")).plan()
 
     @once
+    @needs(Feature.SECRETS, Feature.SECRETS_LOCAL)
     def test_a_secret_in_the_code_is_not_bundled(self, bench: Bench) -> None:
         """A value that stands in a project file would be readable by anyone: refused."""
-        if bench.lacks(Feature.SECRETS_LOCAL):
-            return
         text = f"TOKEN = {bench.environ[LOCAL_SECRET]!r}\n"
         secret = Secret.from_local_env(LOCAL_SECRET)
         with (
@@ -132,7 +131,7 @@ def _texts_of_a_working_day(bench: Bench) -> dict[str, str]:
 
 
 def _secret_settings(bench: Bench) -> dict[str, Any]:
-    if bench.lacks(Feature.SECRETS_LOCAL):
+    if bench.lacks(Feature.SECRETS) or bench.lacks(Feature.SECRETS_LOCAL):
         return {}
     return {"secrets": Secret.from_local_env(LOCAL_SECRET)}
 

@@ -34,7 +34,7 @@ class Streams:
         """``async def`` with ``yield``."""
         assert bench.drive.items(bench.deploy("count_to_later"), "stream", 4) == [0, 1, 2, 3]
 
-    @needs(Feature.STREAM, Feature.KIND_GENERATOR)
+    @needs(Feature.STREAM, Feature.KIND_GENERATOR, Feature.MAX_WORKERS)
     def test_a_function_can_be_streamed_again_after_a_break(self, bench: Bench) -> None:
         """Leaving a stream early closes it: the worker is free for the next call."""
         log = bench.log()

@@ -39,7 +39,7 @@ class Workers:
         bench.advance(3600)
         assert bench.emulator.billed_seconds.total == before
 
-    @needs(Feature.SCALE_TO_ZERO)
+    @needs(Feature.SCALE_TO_ZERO, Feature.IDLE_TIMEOUT)
     def test_a_function_at_zero_wakes_for_a_call(self, bench: Bench) -> None:
         """The next call starts a worker again."""
         endpoint = bench.deploy("echo", scaling=Scaling(idle_timeout=IDLE_S))
@@ -55,7 +55,7 @@ class Workers:
         bench.advance(300)
         assert bench.invoke(endpoint)["calls"] == 2
 
-    @needs(Feature.SCALE_TO_ZERO, Feature.KIND_CLASS)
+    @needs(Feature.SCALE_TO_ZERO, Feature.IDLE_TIMEOUT, Feature.KIND_CLASS)
     def test_another_worker_is_set_up_again(self, bench: Bench) -> None:
         """After scaling to zero ``setup`` runs for the new worker."""
         endpoint = bench.deploy("Counter", scaling=Scaling(idle_timeout=IDLE_S))
@@ -63,7 +63,7 @@ class Workers:
         bench.advance(20 * IDLE_S)
         assert bench.invoke(endpoint)["calls"] == 1
 
-    @needs(Feature.MIN_WORKERS)
+    @needs(Feature.MIN_WORKERS, Feature.MAX_WORKERS)
     def test_min_workers_stay_warm(self, bench: Bench) -> None:
         """They start without a call, and stay however long none comes."""
         endpoint = bench.deploy("echo", scaling=Scaling(min_workers=2, max_workers=3))
@@ -73,7 +73,6 @@ class Workers:
         bench.advance(3600)
         _check_counts(_status(bench, endpoint), 2, 2)
         assert bench.emulator.billed_seconds.total - before == pytest.approx(7200, rel=0.05)
-        bench.drive.call(endpoint, "delete")
 
     @needs(Feature.MAX_WORKERS, Feature.SPAWN)
     def test_max_workers_is_not_exceeded(self, bench: Bench) -> None:
@@ -88,7 +87,7 @@ class Workers:
         assert len(bench.log().lines()) == 2, "more calls run than there may be workers"
         _release(bench, gate, calls)
 
-    @needs(Feature.CONCURRENCY, Feature.SPAWN)
+    @needs(Feature.CONCURRENCY, Feature.MAX_WORKERS, Feature.SPAWN)
     def test_one_worker_takes_several_calls(self, bench: Bench) -> None:
         """``concurrency`` calls run at the same time on one worker."""
         gate = bench.folder / "gate"
@@ -100,7 +99,7 @@ class Workers:
         _check_counts(_status(bench, endpoint), 1, 1)
         _release(bench, gate, calls)
 
-    @needs(Feature.SCALE_LIVE)
+    @needs(Feature.SCALE_LIVE, Feature.MAX_WORKERS, Feature.IDLE_TIMEOUT)
     def test_limits_of_a_live_deployment_change(self, bench: Bench) -> None:
         """``scale`` reports the limits now in force, and the provider has them."""
         endpoint = bench.deploy("echo", scaling=Scaling(max_workers=2, idle_timeout=90))
@@ -112,7 +111,7 @@ class Workers:
         assert in_force == 4
         assert bench.invoke(endpoint, "still") == "still"
 
-    @needs(Feature.SCALE_LIVE, Feature.MIN_WORKERS)
+    @needs(Feature.SCALE_LIVE, Feature.MIN_WORKERS, Feature.IDLE_TIMEOUT)
     def test_min_workers_of_a_live_deployment(self, bench: Bench) -> None:
         """Raised, workers start without a call; lowered, they stop."""
         endpoint = bench.deploy("echo", scaling=Scaling(idle_timeout=IDLE_S))
@@ -123,7 +122,7 @@ class Workers:
         bench.advance(2 * IDLE_S + COLD_START_S)
         _check_counts(_status(bench, endpoint), 0, 0)
 
-    @needs(Feature.SCALE_LIVE)
+    @needs(Feature.SCALE_LIVE, Feature.MAX_WORKERS)
     def test_the_next_deploy_puts_the_declared_limits_back(self, bench: Bench) -> None:
         """After ``scale`` an unchanged redeploy is no no-op."""
         scaling = Scaling(max_workers=2)

@@ -1,0 +1,47 @@
+"""The contract suite on the mock, and on the mock in other clothes."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import pytest
+
+from gpuhub.testing.contract import AdapterContract
+from gpuhub.testing.contract.declaration import Declaration
+from gpuhub.testing.contract.faults import Faults
+from gpuhub.testing.contract.fixtures import Fixtures
+from gpuhub.testing.contract.secrecy import Secrecy
+from tests.contract.doubles import Authenticated, Limited, subject
+
+class TestMock(AdapterContract):
+    """The mock keeps every promise."""
+
+    adapter = "gpuhub_mock"
+
+
+class TestMockWithoutKeys(Faults, Fixtures):
+    """Without idempotency keys a lost answer is ``OutcomeUnknown``."""
+
+    adapter = "gpuhub_mock"
+
+    @pytest.fixture
+    def emulator(self):
+        """A provider that knows no keys."""
+        from gpuhub_mock.emulator import CloudOptions
+        from gpuhub_mock.testing import SharedCloud
+
+        cloud = SharedCloud(CloudOptions(idempotency_keys=False))
+        yield cloud
+        cloud.stop()
+
+
+class TestAuthenticated(Declaration, Faults, Secrecy, Fixtures):
+    """Behind a credential: it is needed, used, and never shown."""
+
+    adapter = subject(Authenticated)
+
+
+class TestLimited(AdapterContract):
+    """Whatever is declared unsupported is refused, and nothing else breaks."""
+
+    adapter: ClassVar = subject(Limited)

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Self
+from collections.abc import AsyncGenerator, Callable
+from typing import TYPE_CHECKING, Self
 
 import httpx
 
 from gpuhub._http.client_options import client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
-from gpuhub._http.outgoing import ConnectionLimits, Outgoing, unreadable
+from gpuhub._http.files import FileBody
+from gpuhub._http.outgoing import ConnectionLimits, Outgoing
 from gpuhub._http.pools import POOL_SIZE, Pools
-from gpuhub.errors import GpuHubError, ProviderError
+from gpuhub.errors import GpuHubError, ProviderError, SpecError
 from gpuhub.plan import Response
 
 if TYPE_CHECKING:
     from gpuhub._http.fast_transports import FastTransports
 
 __all__ = ["AsyncAnswer", "AsyncTransport"]
-
-FILE_CHUNK = 1_048_576
 
 
 class AsyncTransport:
@@ -63,7 +61,7 @@ class AsyncTransport:
             ProviderUnavailable: There was no answer.
         """
         outgoing.require_time()
-        file = None if outgoing.file is None else _FileBody(outgoing.file)
+        file = outgoing.opened()
         pool = self._pools.take()
 
         def closed() -> None:
@@ -72,7 +70,7 @@ class AsyncTransport:
                 file.close()
 
         try:
-            response = await self._send(outgoing, pool.client, file or outgoing.content)
+            response = await self._send(outgoing, pool.client, file)
         except BaseException:
             closed()
             raise
@@ -85,7 +83,7 @@ class AsyncTransport:
         self,
         outgoing: Outgoing,
         client: httpx.AsyncClient,
-        content: bytes | AsyncIterator[bytes] | None,
+        file: FileBody | None,
     ) -> httpx.Response | GpuHubError:
         """Give the error back; see ``SyncTransport``."""
         try:
@@ -93,13 +91,16 @@ class AsyncTransport:
                 outgoing.request.method,
                 outgoing.url,
                 headers={**client.headers, **outgoing.headers},
-                content=content,
+                content=outgoing.content if file is None else _AsyncFileBody(file),
                 extensions={"timeout": outgoing.timeouts},
             )
             transport = client._transport_for_url(request.url)  # noqa: SLF001
             return await transport.handle_async_request(request)
+        except SpecError as error:
+            return error
         except self._errors as error:
-            return self.failure(error, outgoing)
+            read_error = None if file is None else file.error
+            return read_error or self.failure(error, outgoing)
         except httpx.InvalidURL as error:
             return unsendable(outgoing, error)
 
@@ -170,38 +171,20 @@ class AsyncAnswer:
             self._closed()
 
 
-class _FileBody:
-    """A file as a request body, read on threads.
+class _AsyncFileBody:
+    """A file read on threads.
 
     Not a generator: that cannot be closed while a transport's writer still waits in it.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._file: BinaryIO | None = None
-        self._closed = False
+    def __init__(self, file: FileBody) -> None:
+        self._file = file
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> bytes:
-        chunk = await asyncio.to_thread(self._read)
+        chunk = await asyncio.to_thread(self._file.next_chunk)
         if not chunk:
-            self.close()
             raise StopAsyncIteration
         return chunk
-
-    def close(self) -> None:
-        self._closed = True
-        if self._file is not None:
-            self._file.close()
-
-    def _read(self) -> bytes:
-        if self._closed:
-            return b""
-        try:
-            if self._file is None:
-                self._file = self._path.open("rb")
-            return self._file.read(FILE_CHUNK)
-        except OSError as error:
-            raise unreadable(self._path, error) from None

@@ -11,11 +11,12 @@ from pydantic import SecretStr
 
 from gpuhub._http.redaction import PORTS, host_and_port
 from gpuhub.adapter import AdapterInfo, Origin
-from gpuhub.errors import ConfigError, MalformedResponse
+from gpuhub.errors import ConfigError, MalformedResponse, SpecError
 from gpuhub.settings import ProviderSettings
 
-__all__ = ["Origins"]
+__all__ = ["Origins", "own_headers"]
 
+_TOKEN = re.compile(r"[!#$%&'*+\-.^`|~\w]+", re.ASCII)
 _PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
 
 
@@ -165,6 +166,17 @@ def _fits_a_header(credential: SecretStr) -> bool:
     return value.isascii() and value.isprintable()
 
 
-def lower_names(headers: Mapping[str, str]) -> dict[str, str]:
-    """A copy with the names in lower case, so that none is there twice."""
+def own_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """A request's own headers, with names in lower case so that none is there twice.
+
+    Raises:
+        SpecError: A header that cannot be sent; clients either quote its value or send it.
+    """
+    for name, value in headers.items():
+        if not (_TOKEN.fullmatch(name) and value.isascii() and value.isprintable()):
+            raise SpecError(
+                f"the header {name!r} cannot be sent: its name or value holds a line end, a"
+                " control or a non-ASCII character",
+                next_step="encode the value first",
+            )
     return {name.lower(): value for name, value in headers.items()}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from typing_extensions import override
 
-from gpuhub._http.origins import Origins, lower_names
+from gpuhub._http.files import FileBody, size_of
+from gpuhub._http.origins import Origins, own_headers
 from gpuhub._http.redaction import address, redacted
 from gpuhub.errors import ProviderUnavailable, SpecError
 from gpuhub.plan import Request
@@ -111,6 +111,12 @@ class Outgoing:
             text = text.replace(f"?{query}", "")
         return redacted(text, self.origins.settings)
 
+    def opened(self) -> FileBody | None:
+        """The body's file for one try."""
+        if self.file is None:
+            return None
+        return FileBody(self.file, int(self.headers["content-length"]))
+
     def require_time(self) -> None:
         """Refuse to start when the budget has ended.
 
@@ -154,7 +160,7 @@ def prepared(
         SpecError: The body cannot be sent.
     """
     url = _with_query(origins.url(request.origin, request.path), request.query)
-    headers = lower_names(request.headers)
+    headers = own_headers(request.headers)
     content, file = _body(request, headers)
     if request.origin:
         headers |= origins.credential_headers(request.origin)
@@ -178,7 +184,7 @@ def _body(request: Request, headers: dict[str, str]) -> tuple[bytes | None, Path
     if isinstance(request.body, Path):
         # Said explicitly, so that a file streams without chunked encoding, which registries and
         # presigned URLs refuse.
-        headers["content-length"] = str(_size(request.body))
+        headers["content-length"] = str(size_of(request.body))
         return None, request.body
     if request.body is not None or request.json is None:
         return request.body, None
@@ -197,19 +203,3 @@ def _json(request: Request) -> bytes:
             f" written: {reason}",
             next_step="pass values that JSON can carry: no NaN or infinity",
         ) from None
-
-
-def _size(path: Path) -> int:
-    try:
-        with path.open("rb") as file:  # opened, so that nothing is sent if it cannot be
-            return os.fstat(file.fileno()).st_size
-    except OSError as error:
-        raise unreadable(path, error) from None
-
-
-def unreadable(path: Path, error: OSError) -> SpecError:
-    """The error for a body file that cannot be read."""
-    return SpecError(
-        f"the file to send, {path}, cannot be read: {error.strerror or error}",
-        next_step="check that the file exists and may be read",
-    )

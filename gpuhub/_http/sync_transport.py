@@ -7,20 +7,18 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import httpx
 
 from gpuhub._http.client_options import client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
-from gpuhub._http.outgoing import ConnectionLimits, Outgoing, unreadable
+from gpuhub._http.files import FileBody
+from gpuhub._http.outgoing import ConnectionLimits, Outgoing
 from gpuhub._http.pools import Pools
-from gpuhub.errors import GpuHubError, ProviderError
+from gpuhub.errors import GpuHubError, ProviderError, SpecError
 from gpuhub.plan import Response
 
 __all__ = ["SyncAnswer", "SyncTransport"]
-
-FILE_CHUNK = 262_144
 
 
 class SyncTransport:
@@ -57,33 +55,40 @@ class SyncTransport:
             ProviderUnavailable: There was no answer.
         """
         outgoing.require_time()
+        file = outgoing.opened()
         pool = self._pools.take()
         try:
-            response = self._send(outgoing, pool.client)
+            response = self._send(outgoing, pool.client, file)
         except BaseException:
             self._pools.give_back(pool)
             raise
+        finally:
+            if file is not None:  # an answer may come before the whole file was sent
+                file.close()
         if isinstance(response, GpuHubError):
             self._pools.give_back(pool)
             raise response
         return SyncAnswer(response, outgoing, partial(self._pools.give_back, pool))
 
-    def _send(self, outgoing: Outgoing, client: httpx.Client) -> httpx.Response | GpuHubError:
+    def _send(
+        self, outgoing: Outgoing, client: httpx.Client, file: FileBody | None
+    ) -> httpx.Response | GpuHubError:
         """Give the error back, to be raised where nothing in sight holds the credential.
 
         An error raised in here would refer to the request by its context and its frames.
         """
-        file = outgoing.file
         try:
             request = httpx.Request(
                 outgoing.request.method,
                 outgoing.url,
                 headers={**client.headers, **outgoing.headers},
-                content=outgoing.content if file is None else _read(file),
+                content=outgoing.content if file is None else file,
                 extensions={"timeout": outgoing.timeouts},
             )
             transport = client._transport_for_url(request.url)  # noqa: SLF001
             return transport.handle_request(request)
+        except SpecError as error:
+            return error
         except httpx.HTTPError as error:
             return failure_of(error, outgoing, phase_of(error))
         except httpx.InvalidURL as error:
@@ -138,15 +143,6 @@ class SyncAnswer:
             self._response.close()
         finally:
             self._closed()
-
-
-def _read(path: Path) -> Iterator[bytes]:
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(FILE_CHUNK):
-                yield chunk
-    except OSError as error:
-        raise unreadable(path, error) from None
 
 
 def _wake(client: httpx.Client) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import socket
 import threading
 
+import httpx
 import pytest
 
 from gpuhub._clock import VirtualClock
 from gpuhub._http import ConnectionLimits
+from gpuhub._http.failures import failure_of, phase_of
 from gpuhub._retry import RetryPolicy
 from gpuhub.errors import MalformedResponse, ProviderUnavailable, SpecError
 from gpuhub.plan import Request, Retry
@@ -175,6 +177,16 @@ def test_address_that_cannot_be_written_is_refused(connect, path):
     """Control characters and endless addresses are not sent."""
     with pytest.raises(SpecError, match="cannot be sent"):
         connect("http://127.0.0.1:9").send(Request("GET", path))
+
+
+@pytest.mark.parametrize("kind", ["sync"], indirect=True)
+def test_protocol_errors_of_ours_are_not_quoted(connect):
+    """The HTTP library quotes header values when it refuses to write a request."""
+    outgoing = connect("http://127.0.0.1:9").connections.prepared(ONCE, None)
+    refused = httpx.LocalProtocolError(f"Illegal header value b'{SECRET}'")
+    error = failure_of(refused, outgoing, phase_of(refused))
+    assert "failed while sending the request (it is no valid HTTP)" in error.message
+    assert SECRET not in str(error)
 
 
 def test_used_up_budget_sends_nothing(serve, connect):

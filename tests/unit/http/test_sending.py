@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import re
+import socket
+import threading
 
 import pytest
 
@@ -12,6 +15,7 @@ from gpuhub.errors import (
     ConfigError,
     MalformedResponse,
     MissingCredentials,
+    PayloadTooLarge,
     ProviderUnavailable,
     SpecError,
 )
@@ -79,16 +83,58 @@ def test_unreadable_file_is_named(serve, connect, tmp_path, name, reason):
     assert not server.received
 
 
-@pytest.mark.parametrize("kind", ["sync", "async"], indirect=True)
-def test_file_that_shrinks_is_not_sent_as_whole(serve, connect, tmp_path, monkeypatch):
-    """A file shorter than announced ends in an error that quotes no header."""
+@pytest.mark.parametrize("left", [0, 7])
+def test_file_that_shrinks_is_an_error(serve, connect, tmp_path, monkeypatch, left):
+    """A file shorter than announced says so, over every transport."""
     path = tmp_path / "log"
-    path.write_bytes(b"12345")
-    monkeypatch.setattr("gpuhub._http.outgoing._size", lambda path: 10)
+    path.write_bytes(b"x" * left)
+    monkeypatch.setattr("gpuhub._http.outgoing.size_of", lambda path: 10)
     request = Request("PUT", "/upload", body=path, retry=Retry.NEVER)
-    with pytest.raises(ProviderUnavailable, match="it is no valid HTTP") as caught:
+    with pytest.raises(SpecError, match=f"became shorter by {10 - left} bytes"):
         connect(serve().url).send(request)
-    assert caught.value.accepted is None
+
+
+def test_file_that_disappears_is_an_error(serve, connect, tmp_path, monkeypatch):
+    """So does one that is gone when it is to be sent."""
+    monkeypatch.setattr("gpuhub._http.outgoing.size_of", lambda path: 10)
+    request = Request("PUT", "/upload", body=tmp_path / "gone", retry=Retry.NEVER)
+    with pytest.raises(SpecError, match="gone, cannot be read: No such file"):
+        connect(serve().url).send(request)
+
+
+@pytest.mark.parametrize("size", [0, 5])
+def test_file_that_grows_is_sent_as_announced(serve, connect, tmp_path, monkeypatch, size):
+    """What is appended to a file meanwhile does not travel."""
+    path = tmp_path / "log"
+    path.write_bytes(b"0123456789")
+    monkeypatch.setattr("gpuhub._http.outgoing.size_of", lambda path: size)
+    server = serve()
+    connect(server.url).send(Request("PUT", "/upload", body=path))
+    assert server.received[0].body == b"0123456789"[:size]
+    assert server.received[0].headers["content-length"] == str(size)
+
+
+def test_early_answer_closes_the_file(serve, connect, tmp_path):
+    """A refusal before the whole file was sent is the answer, and leaves nothing open."""
+    path = tmp_path / "big"
+    path.write_bytes(bytes(20_000_000))
+    early = "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+        def refuse():
+            with listener.accept()[0] as connection:
+                connection.recv(1000)
+                connection.sendall(early.encode())
+                while connection.recv(1_000_000):
+                    pass
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        with pytest.raises((PayloadTooLarge, ProviderUnavailable)):
+            connect(url).send(Request("PUT", "/", body=path, retry=Retry.NEVER))
+        thread.join(5)
+    gc.collect()
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, {1, 2}, "\ud800"])
@@ -185,6 +231,19 @@ def test_unsendable_credential_is_not_shown(connect, secret):
     with pytest.raises(ConfigError, match=f"{KEY.env} holds a line end") as caught:
         client.send(Request("GET", "/"))
     assert secret not in repr(caught.value) + str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "header", [("a b", "x"), ("", "x"), ("X-A", "one\r\nX-B: two"), ("X-A", "grün")]
+)
+def test_header_that_cannot_be_sent_is_refused(serve, connect, header):
+    """A header of the request that is none is named without its value; nothing is sent."""
+    name, value = header
+    server = serve()
+    with pytest.raises(SpecError, match=f"the header '{name}' cannot be sent") as caught:
+        connect(server.url).send(Request("GET", "/", headers={name: value}))
+    assert value == "x" or value not in str(caught.value)
+    assert not server.received
 
 
 def test_compressed_answer_is_decoded(serve, connect):

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from gpuhub_mock.emulator.bodies import Workers
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-__all__ = ["desired_workers"]
+if TYPE_CHECKING:
+    from gpuhub_mock.emulator.bodies import Workers
+    from gpuhub_mock.emulator.workers import Worker
+
+__all__ = ["calls_on", "desired_workers"]
+
+
+def calls_on(workers: Iterable[Worker]) -> int:
+    """Give the calls that workers run, each one of a batch counted."""
+    return sum(1 + len(call.followers) for worker in workers for call in worker.calls)
 
 
 def desired_workers(limits: Workers, in_flight: int, batch: int = 1) -> int:

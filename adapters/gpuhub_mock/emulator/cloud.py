@@ -125,7 +125,7 @@ class MockCloud:
             self._book.settle()
             self._site.is_shut = True
             now = self.clock.now()
-            workers = [w for each in self._book for w in each.pool.stop_all(now, "shut down")]
+            workers = [w for each in self._book for w in each.pool.fleet.stop_all(now, "shut down")]
             for each in self._book:
                 each.logs.close()
         for worker in workers:

@@ -11,6 +11,7 @@ from pydantic import SecretStr, ValidationError
 from gpuhub.adapter import Rollout
 from gpuhub.testing.emulator.faults import FaultKind
 from gpuhub_mock.emulator.answers import DeploymentAnswer, StatusAnswer, VersionAnswer
+from gpuhub_mock.emulator.autoscaler import calls_on
 from gpuhub_mock.emulator.bodies import DeploymentBody, Workers
 from gpuhub_mock.emulator.deployments import Deployment, DeploymentBook
 from gpuhub_mock.emulator.desk import Desk
@@ -73,7 +74,7 @@ class Control:
                 self._undo(deployment, version)
                 raise
             if fault is not None and fault.kind == "cold_start":
-                deployment.pool.next_cold_start_s = fault.delay_s
+                deployment.pool.fleet.next_cold_start_s = fault.delay_s
             if fault is not None and fault.kind == "crash":
                 self._break(deployment, version, fault.message)
             else:
@@ -101,7 +102,7 @@ class Control:
                 version=current.id if current else "",
                 workers=Counter(worker.state for worker in pool.workers),
                 queue=len(pool.queue),
-                running=pool.in_flight(),
+                running=calls_on(pool.workers),
                 limits=pool.limits,
                 log_tail=asked.log_tail,
             )
@@ -180,7 +181,7 @@ class Control:
             now = self._site.clock.now()
             for call in self._site.book.live(name):
                 deployment.pool.cancel(call, now)
-            deployment.pool.stop_all(now, "the deployment was deleted")
+            deployment.pool.fleet.stop_all(now, "the deployment was deleted")
             self._book.drop(deployment)
 
     def logs(self, name: str) -> LogBook:

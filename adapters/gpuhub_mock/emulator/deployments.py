@@ -35,7 +35,7 @@ class Deployment:
         self.name = name
         self.versions: dict[str, VersionRecord] = {}
         self.logs = LogBook(site.clock.wall, site.store.log_file(name))
-        self.pool = Pool(name, site, self.logs)
+        self.pool = Pool(site, self.logs)
         self.stamp: int | None = None
         self._site = site
         self._due_at = math.inf
@@ -197,7 +197,7 @@ class DeploymentBook:
             return
         if threading.get_ident() in site.loaders:  # a setup() that calls another function
             return
-        while any(each.pool.is_loading(now) for each in self._known.values()):
+        while any(each.pool.fleet.is_loading(now) for each in self._known.values()):
             if not site.booted.wait(_LOADING_S):
                 return
 
@@ -213,7 +213,7 @@ class DeploymentBook:
             return known
         document = store.load_deployment(name)
         if known is not None:
-            known.pool.stop_all(self._site.clock.now(), "changed by another process")
+            known.pool.fleet.stop_all(self._site.clock.now(), "changed by another process")
             del self._known[name]
         if document is None:
             return None

@@ -212,7 +212,7 @@ class Execution:
         pool = self._pool_of(call.deployment)
         if pool is not None:
             worker.calls.discard(call)
-            pool.stop(worker, now, "died")
+            pool.fleet.stop(worker, now, "died")
 
     def _release(self, call: Call, worker: Worker, now: float) -> None:
         pool = self._pool_of(call.deployment)

@@ -111,7 +111,7 @@ class Traffic:
                 call.hangs, call.crashes = fault.kind == "timeout", fault.kind == "crash"
                 call.lost = fault if fault.kind in AFTER else None
                 if fault.kind == "cold_start":
-                    deployment.pool.next_cold_start_s = fault.delay_s
+                    deployment.pool.fleet.next_cold_start_s = fault.delay_s
             call.claimed = self._runs_here(call, deployment)
             if origin == "spawn":
                 self._execution.record(call)
@@ -230,7 +230,7 @@ class Traffic:
 
     def _check_servable(self, deployment: Deployment, origin: Origin) -> None:
         pool = deployment.pool
-        version = pool.version or pool.pending
+        version = pool.version or pool.rollouts.pending
         if version is None:
             raise Refusal(409, "conflict", f"no version of {deployment.name!r} can serve")
         if (version.target.kind == "web") is not (origin == "web"):
@@ -238,7 +238,7 @@ class Traffic:
                 400, "bad_request", f"{deployment.name!r} is a web application: use its URL"
             )
         if not pool.workers:
-            pool.free_gpu(version)
+            pool.fleet.free_gpu(version)
 
     def _lose(self, call: Call) -> None:
         """Lose the answer to a submit, once, if a fault says so."""

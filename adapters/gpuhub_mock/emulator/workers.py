@@ -68,7 +68,7 @@ class Worker:
         gpu: What it has, such as ``"H100:2"``; empty for CPU only.
         started_at: When it was started, and billing began.
         ready_at: When its cold start ends.
-        deadline: When it is given up if it is not ready; ``None``: never.
+        deadline: When it is given up if it is not ready.
         booted: Whether its code is loaded.
         is_ready: Whether it takes calls.
         is_draining: Whether it stops after its last call.
@@ -83,7 +83,7 @@ class Worker:
     gpu: str
     started_at: float
     ready_at: float
-    deadline: float | None = None
+    deadline: float
     booted: bool = False
     is_ready: bool = False
     is_draining: bool = False

@@ -22,6 +22,7 @@ from gpuhub_mock import translate
 from gpuhub_mock.client import ask
 from gpuhub_mock.emulator.refusals import Refusal
 from gpuhub_mock.errors import error_of
+from gpuhub_mock.rows import workers_body
 
 if TYPE_CHECKING:
     from gpuhub.adapter import (
@@ -155,7 +156,7 @@ class MockAdapter:
 
     async def scale(self, io: Io, ref: DeploymentRef, scaling: Scaling) -> DeploymentRef:
         """Change the limits, until the next deploy."""
-        limits = translate.workers_body(scaling)
+        limits = workers_body(scaling)
         request = partial(self.cloud.deployments.scale, ref.address, limits)
         return translate.deployment_ref(await ask(io, request))
 

@@ -22,7 +22,7 @@ call = app.greet.spawn(name="Ada")
 assert call.id.startswith("acme://shop-greet/")
 assert call.result(timeout=20) == "hello Ada"
 assert list(app.greet.map("abc", concurrency=2)) == ["hello a", "hello b", "hello c"]
-assert endpoint.status().workers.total == 1
+assert endpoint.status().workers.total in (1, 2)
 emulator.clock.advance(61)
 assert endpoint.status().workers.total == 0
 

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import itertools
 import json
-import subprocess
-import sys
 import tempfile
 import threading
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from gpuhub_acme.machines import Call, Worker  # type: ignore[import-not-found]
 
 from gpuhub.testing.emulator import (
     BilledSeconds,
@@ -32,8 +30,22 @@ from gpuhub.testing.emulator import (
 )
 from gpuhub.testing.emulator.clocks import VirtualClock
 
-STATUS = {"rate_limit": 429, "capacity": 503, "unauthorized": 401, "server_error": 500}
-ENDED = ("done", "failed", "stopped", "too-slow")
+STATUS: dict[Any, int] = {
+    "rate_limit": 429,
+    "capacity": 503,
+    "unauthorized": 401,
+    "server_error": 500,
+}
+OPERATIONS: dict[tuple[str, ...], str] = {
+    ("PUT", "code"): "upload",
+    ("PUT", "apps"): "deploy",
+    ("GET", "apps"): "find",
+    ("GET", "apps", "status"): "status",
+    ("DELETE", "apps"): "delete",
+    ("POST", "apps", "calls"): "submit",
+    ("GET", "calls"): "poll",
+    ("POST", "calls", "stop"): "cancel",
+}
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
@@ -44,147 +56,121 @@ class Refused(Exception):  # noqa: N818 - it is an answer
         self.status = status
 
 
-@dataclass
-class Call:
-    """One call; ``event`` is set when it ended."""
-
-    id: str
-    arguments: bytes
-    state: str = "waiting"
-    output: Any = None
-    reason: str = ""
-    event: threading.Event = field(default_factory=threading.Event)
-
-    def end(self, state: str, output: Any = None, reason: str = "") -> None:
-        """End it, once."""
-        if self.state not in ENDED:
-            self.state, self.output, self.reason = state, output, reason
-            self.event.set()
-
-    def shown(self) -> dict[str, Any]:
-        """Give Acme's description."""
-        facts = {"id": self.id, "state": self.state, "output": self.output, "reason": self.reason}
-        return {name: value for name, value in facts.items() if value not in (None, "")}
-
-
-class Worker:
-    """A process that runs one revision of an app."""
-
-    def __init__(self, archive: bytes, variables: dict[str, str], folder: Path) -> None:
-        bundle = folder / "bundle.zip"
-        bundle.write_bytes(archive)
-        command = [sys.executable, "-m", "gpuhub.worker", "serve", "--announce", "--bundle"]
-        self._process = subprocess.Popen(
-            [*command, str(bundle)],
-            stdout=subprocess.PIPE,
-            cwd=folder,
-            env={"PATH": "", **variables, "PYTHONPATH": _path_to_worker()},
-        )
-        assert self._process.stdout is not None
-        self._port = json.loads(self._process.stdout.readline())["gpuhub_worker"]["port"]
-
-    def run(self, arguments: bytes) -> Any:
-        """Run one call; raises OSError when the worker is gone."""
-        connection = HTTPConnection("127.0.0.1", self._port, timeout=30)
-        try:
-            connection.request("POST", "/invoke", arguments)
-            return json.loads(connection.getresponse().read())
-        finally:
-            connection.close()
-
-    def kill(self) -> None:
-        """End it at once."""
-        self._process.kill()
-        self._process.communicate()
-
-
-def _path_to_worker() -> str:
-    import gpuhub
-
-    return str(Path(gpuhub.__file__).parent.parent)
-
-
 class App:
-    """One deployment: its revisions, its queue and at most one worker."""
+    """One deployment: its revisions, its queue and its workers."""
 
     def __init__(self, name: str, cloud: AcmeEmulator) -> None:
         self.name = name
         self.body: dict[str, Any] = {}
         self.revision = 0
-        self.busy = 0
-        self.idle_since = 0.0
+        self.is_broken = False
+        self.workers: list[Worker] = []
+        self.waiting: list[Call] = []
         self._cloud = cloud
-        self._worker: Worker | None = None
-        self._worker_id = ""
-        self._queue: SimpleQueue[Call | None] = SimpleQueue()
         self._folder = tempfile.TemporaryDirectory(prefix="acme-")
-        self._thread = threading.Thread(target=self._work, daemon=True)
-        self._thread.start()
 
     def update(self, body: dict[str, Any]) -> None:
-        """Take a new revision; the next call runs it."""
+        """Take a new revision; its workers replace the old ones."""
+        self.is_broken = False
         if body != self.body:
             self.body, self.revision = body, self.revision + 1
-            self.end_worker()
-            if body["min_workers"]:
-                self._start()
+            self.end_workers()
+            (self.folder / "bundle.zip").write_bytes(self._cloud.archives[body["code"]])
+            for _ in range(body["min_workers"]):
+                self._start_worker()
 
-    def submit(self, call: Call) -> None:
-        """Queue a call."""
-        self._queue.put(call)
+    @property
+    def folder(self) -> Path:
+        """Where its code is."""
+        return Path(self._folder.name)
 
     def shown(self) -> dict[str, Any]:
         """Give Acme's description."""
-        alive = self._worker is not None
-        workers = {"idle": int(alive and not self.busy), "running": int(bool(self.busy))}
+        now = self._cloud.clock.now()
+        kinds = Counter(
+            "running" if each.call else "starting" if each.ready_at > now else "idle"
+            for each in self.workers
+        )
         return {
             "name": self.name,
             "revision": f"r{self.revision}",
-            "state": "live",
-            "workers": workers,
-            "waiting": self._queue.qsize(),
+            "state": "broken" if self.is_broken else "live",
+            "workers": kinds,
+            "waiting": len(self.waiting),
+            "log": ["building", "the build died"] if self.is_broken else [],
         }
 
     def tick(self) -> None:
-        """Let an idle worker go when its time is over."""
-        idle = self._cloud.clock.now() - self.idle_since
-        if not self.busy and not self.body.get("min_workers") and idle >= self.body["idle_seconds"]:
-            self.end_worker()
+        """Let happen what the clock says is due."""
+        now = self._cloud.clock.now()
+        for worker in list(self.workers):
+            call = worker.call
+            if call is not None and now - call.started_at > self.body["limit_seconds"]:
+                self.end_call(call, "too-slow")
+            is_idle = now - worker.idle_since >= self.body["idle_seconds"]
+            spare = len(self.workers) > self.body["min_workers"]
+            if worker.call is None and worker.ready_at <= now and is_idle and spare:
+                self._end_worker(worker)
+        self._dispatch()
+
+    def submit(self, call: Call) -> None:
+        """Queue a call, and start a worker for it where there may be one more."""
+        self.waiting.append(call)
+        free = [each for each in self.workers if each.call is None]
+        if len(free) < len(self.waiting) and len(self.workers) < self.body["max_workers"]:
+            self._start_worker()
+        self._dispatch()
+
+    def end_call(self, call: Call, state: str) -> None:
+        """End a call and the worker that runs it."""
+        if call in self.waiting:
+            self.waiting.remove(call)
+        call.end(state)
+        for worker in [each for each in self.workers if each.call is call]:
+            self._end_worker(worker)
+
+    def end_workers(self) -> None:
+        """Stop all workers, whatever they do."""
+        for worker in list(self.workers):
+            self._end_worker(worker)
 
     def delete(self) -> None:
         """Stop everything."""
-        self._queue.put(None)
-        self._thread.join(5)
-        self.end_worker()
+        self.end_workers()
         self._folder.cleanup()
 
-    def end_worker(self) -> None:
-        """Stop the worker, whatever it does."""
-        worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.kill()
-            self._cloud.meter.stop(self._worker_id, self._cloud.clock.now())
+    def _start_worker(self) -> None:
+        fault = self._cloud.faults.take("start")
+        now = self._cloud.clock.now()
+        cold_start = fault.delay_s if fault is not None else 0.0
+        worker = Worker(f"{self.name}-{next(self._cloud.numbers)}", now + cold_start)
+        self.workers.append(worker)
+        self._cloud.meter.start(worker.name, now)
 
-    def _start(self) -> Worker:
-        if self._worker is None:
-            self._worker_id = f"{self.name}-{next(self._cloud.numbers)}"
-            self._cloud.meter.start(self._worker_id, self._cloud.clock.now())
-            archive = self._cloud.archives[self.body["code"]]
-            self._worker = Worker(archive, self.body["variables"], Path(self._folder.name))
-        return self._worker
+    def _end_worker(self, worker: Worker) -> None:
+        self.workers.remove(worker)
+        self._cloud.meter.stop(worker.name, self._cloud.clock.now())
+        worker.kill()
 
-    def _work(self) -> None:
-        while (call := self._queue.get()) is not None:
-            if call.state == "waiting":
-                self.busy, call.state = 1, "running"
-                self._run(call)
-                self.busy, self.idle_since = 0, self._cloud.clock.now()
+    def _dispatch(self) -> None:
+        now = self._cloud.clock.now()
+        for worker in self.workers:
+            if self.waiting and worker.call is None and worker.ready_at <= now:
+                call = worker.call = self.waiting.pop(0)
+                call.state, call.started_at = "running", now
+                threading.Thread(target=self._run, args=(worker, call), daemon=True).start()
 
-    def _run(self, call: Call) -> None:
-        try:
-            call.end("done", self._start().run(call.arguments))
-        except (OSError, ValueError) as error:
-            call.end("failed", reason=f"the worker died: {type(error).__name__}")
+    def _run(self, worker: Worker, call: Call) -> None:
+        if call.fault == "timeout":
+            return  # until the clock ends it
+        ended = ("failed", None, "the worker died")
+        if call.fault != "crash":
+            ended = worker.run(call, self.folder, self.body["variables"])
+        with self._cloud.lock:
+            worker.call, worker.idle_since = None, self._cloud.clock.now()
+            call.end(*ended)
+            if self.waiting and worker in self.workers:
+                self._dispatch()
 
 
 class AcmeEmulator:
@@ -197,7 +183,7 @@ class AcmeEmulator:
         self.requests = RequestLog()
         self.archives: dict[str, bytes] = {}
         self.apps: dict[str, App] = {}
-        self.calls: dict[str, Call] = {}
+        self.calls: dict[str, tuple[App, Call]] = {}
         self.numbers: Iterator[int] = itertools.count(1)
         self.lock = threading.RLock()
         self._server: ThreadingHTTPServer | None = None
@@ -214,11 +200,13 @@ class AcmeEmulator:
     def stop(self) -> None:
         """Stop everything."""
         server, self._server = self._server, None
-        for app in self.apps.values():
-            app.delete()
         if server is not None:
             server.shutdown()
             server.server_close()
+        with self.lock:
+            for app in self.apps.values():
+                app.delete()
+            self.apps.clear()
 
     def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
         """Script a fault."""
@@ -234,58 +222,75 @@ class AcmeEmulator:
         return [each for each in self.meter.running() if each.rpartition("-")[0] not in self.apps]
 
     def _tick(self) -> None:
-        for app in list(self.apps.values()):
-            app.tick()
+        with self.lock:
+            for app in self.apps.values():
+                if app.body:
+                    app.tick()
 
     # The API, one method each
 
-    def upload(self, digest: str, body: bytes) -> dict[str, Any]:
+    def upload(self, digest: str, body: bytes, _fault: FaultKind | None) -> dict[str, Any]:
         """``PUT /code/{digest}``."""
         self.archives[digest] = body
         return {"digest": digest}
 
-    def deploy(self, name: str, body: bytes) -> dict[str, Any]:
+    def deploy(self, name: str, body: bytes, fault: FaultKind | None) -> dict[str, Any]:
         """``PUT /apps/{name}``."""
-        app = self.apps.setdefault(name, App(name, self))
-        app.update(json.loads(body))
+        app = self.apps.get(name) or App(name, self)
+        self.apps[name] = app
+        if fault == "crash":
+            app.is_broken = True
+        else:
+            app.update(json.loads(body))
         return app.shown()
 
-    def find(self, name: str, _body: bytes) -> dict[str, Any]:
-        """``GET /apps/{name}``."""
-        return self.app(name).shown()
+    def find(self, name: str, _body: bytes, _fault: FaultKind | None) -> dict[str, Any]:
+        """``GET /apps/{name}`` and ``GET /apps/{name}/status``."""
+        if name not in self.apps:
+            raise Refused(404, f"no app {name}")
+        return self.apps[name].shown()
 
-    def delete(self, name: str, _body: bytes) -> dict[str, Any]:
+    status = find
+
+    def delete(self, name: str, body: bytes, fault: FaultKind | None) -> dict[str, Any]:
         """``DELETE /apps/{name}``."""
-        self.app(name).delete()
-        return self.apps.pop(name).shown()
+        shown: dict[str, Any] = self.find(name, body, fault)
+        self.apps.pop(name).delete()
+        return shown
 
-    def submit(self, name: str, body: bytes) -> dict[str, Any]:
+    def submit(self, name: str, body: bytes, fault: FaultKind | None) -> dict[str, Any]:
         """``POST /apps/{name}/calls``."""
-        app = self.app(name)
-        call = Call(f"c{next(self.numbers)}", body)
-        self.calls[call.id] = call
-        app.submit(call)
-        return call.shown()
+        self.find(name, body, fault)
+        call = Call(f"c{next(self.numbers)}", body, fault)
+        self.calls[call.id] = (self.apps[name], call)
+        self.apps[name].submit(call)
+        return self.poll(call.id, body, fault)
 
-    def poll(self, call_id: str, _body: bytes, wait: float = 0.0) -> dict[str, Any]:
+    def poll(self, call_id: str, _body: bytes, _fault: FaultKind | None) -> dict[str, Any]:
         """``GET /calls/{id}?wait=``."""
         if call_id not in self.calls:
             raise Refused(404, f"no call {call_id}")
-        self.calls[call_id].event.wait(min(wait, 0.05))
-        return self.calls[call_id].shown()
+        found: Call = self.calls[call_id][1]
+        shown: dict[str, Any] = found.shown()
+        return shown
 
-    def cancel(self, call_id: str, body: bytes) -> dict[str, Any]:
+    def cancel(self, call_id: str, body: bytes, fault: FaultKind | None) -> dict[str, Any]:
         """``POST /calls/{id}/stop``."""
-        self.poll(call_id, body)
-        if self.calls[call_id].state == "waiting":
-            self.calls[call_id].end("stopped")
-        return self.calls[call_id].shown()
+        self.poll(call_id, body, fault)
+        app, call = self.calls[call_id]
+        app.end_call(call, "stopped")
+        return self.poll(call_id, body, fault)
 
-    def app(self, name: str) -> App:
-        """Give an app."""
-        if name not in self.apps:
-            raise Refused(404, f"no app {name}")
-        return self.apps[name]
+    def wait(self, call_id: str, seconds: float) -> None:
+        """Hold a poll back: for a moment of real time, or as long as a stuck call is stuck."""
+        if call_id not in self.calls:
+            return
+        app, call = self.calls[call_id]
+        if call.event.wait(0.05 if seconds else 0) or not seconds:
+            return
+        starting = [each.ready_at for each in app.workers if each.ready_at > self.clock.now()]
+        if call.fault == "timeout" or (call.state == "waiting" and starting):
+            self.clock.advance(seconds)
 
 
 class _Server(ThreadingHTTPServer):
@@ -309,53 +314,52 @@ class _Handler(BaseHTTPRequestHandler):
         address = urlsplit(self.path)
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parts = address.path.strip("/").split("/")
-        operation = self._operation(parts)
+        operation = OPERATIONS[self.command, parts[0], *parts[2:]]
+        headers = masked_headers(dict(self.headers))
         acme.requests.add(
-            RecordedRequest(
-                operation,
-                self.command,
-                self.path,
-                masked_headers(dict(self.headers)),
-                size=len(body),
-            )
+            RecordedRequest(operation, self.command, self.path, headers, size=len(body))
         )
+        fault = acme.faults.take(operation)
+        kind = fault.kind if fault is not None else None
         if not self.headers.get("Authorization", "").startswith("Bearer "):
             self._send(401, {"message": "no credential"})
-            return
-        fault = acme.faults.take(operation)
-        if fault is not None and fault.kind in STATUS:
-            self._send(fault.status or STATUS[fault.kind], {"message": fault.message or fault.kind})
-            return
-        try:
-            wait = {"wait": float(parse_qs(address.query).get("wait", ["0"])[0])}
-            named = wait if operation == "poll" else {}
-            answer = getattr(acme, operation)(parts[1], body, **named)
-        except Refused as refused:
-            self._send(refused.status, {"message": str(refused)})
-            return
-        if fault is not None and fault.kind == "lost_response":
-            self.close_connection = True
-            return
-        self._send(200, None if fault is not None and fault.kind == "malformed" else answer)
+        elif fault is not None and kind in STATUS:
+            self._send(STATUS[kind], {"message": kind, "code": kind}, fault.delay_s)
+        else:
+            self._perform(acme, operation, parts[1], body, kind, parse_qs(address.query))
 
     do_GET = do_PUT = do_POST = do_DELETE = _answer  # noqa: N815 - http.server's names
 
-    def _operation(self, parts: list[str]) -> str:
-        kinds = {
-            ("PUT", "code"): "upload",
-            ("PUT", "apps"): "deploy",
-            ("GET", "apps"): "find",
-            ("DELETE", "apps"): "delete",
-            ("POST", "apps"): "submit",
-            ("GET", "calls"): "poll",
-            ("POST", "calls"): "cancel",
-        }
-        return kinds[self.command, parts[0]]
+    def _perform(
+        self,
+        acme: AcmeEmulator,
+        operation: str,
+        name: str,
+        body: bytes,
+        fault: FaultKind | None,
+        query: dict[str, list[str]],
+    ) -> None:
+        if operation == "poll":
+            acme.wait(name, float(query["wait"][0]))
+        try:
+            with acme.lock:
+                answer = getattr(acme, operation)(name, body, fault)
+        except Refused as refused:
+            self._send(refused.status, {"message": str(refused)})
+            return
+        if fault in ("lost_response", "malformed") and operation == "submit":
+            acme.calls[answer["id"]][1].event.wait(5)  # what was accepted runs, whoever hears of it
+        if fault == "lost_response":
+            self.close_connection = True
+            return
+        self._send(200, None if fault == "malformed" else answer)
 
-    def _send(self, status: int, answer: dict[str, Any] | None) -> None:
+    def _send(self, status: int, answer: dict[str, Any] | None, wait: float = 0.0) -> None:
         content = b"<html>" if answer is None else json.dumps(answer).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(content)))
+        if wait:
+            self.send_header("Retry-After", f"{wait:g}")
         self.end_headers()
         self.wfile.write(content)
 

@@ -39,7 +39,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     package = folder / "gpuhub_acme"
     package.mkdir()
     (package / "__init__.py").write_text(block("gpuhub_acme/__init__.py"), "utf-8")
-    (package / "emulator.py").write_bytes((HERE / "emulator.py").read_bytes())
+    for name in ("emulator.py", "machines.py"):
+        (package / name).write_bytes((HERE / name).read_bytes())
     facts = folder / f"gpuhub_acme-{project['version']}.dist-info"
     facts.mkdir()
     metadata = f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
@@ -138,3 +139,18 @@ def test_it_is_typed(site: Path, tmp_path: Path) -> None:
         site, tmp_path, "-m", "mypy", "--strict", str(site / "gpuhub_acme/__init__.py")
     )
     assert code == 0, said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_it_passes_the_contract_suite(site: Path, tmp_path: Path) -> None:
+    """Every test of gpuhub's own suite, in blocking mode."""
+    chosen = "sync and not in-loop and not async and not no_status"
+    code, said = run(
+        site,
+        tmp_path,
+        *("-m", "pytest", "--gpuhub-adapter", "gpuhub_acme", "-q", "-W", "error", "-k", chosen),
+    )
+    assert code == 0, said
+    assert int(said.rpartition(" passed")[0].split()[-1]) > 200
+    assert "skipped" not in said

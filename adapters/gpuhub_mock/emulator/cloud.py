@@ -28,6 +28,8 @@ from gpuhub_mock.emulator.web import FrontDoors
 
 __all__ = ["MockCloud"]
 
+_DAY_S = 86_400.0
+
 
 class MockCloud:
     """One mock provider, in memory; two of them share nothing.
@@ -44,7 +46,9 @@ class MockCloud:
     """
 
     def __init__(self, options: CloudOptions, clock: MockClock) -> None:
-        site = self._site = Site(options, clock, Store(options.state_dir))
+        site = self._site = Site(
+            options, clock, Store(options.state_dir, max(options.result_ttl_s, _DAY_S))
+        )
         self._book = DeploymentBook(site)
         self._desk = Desk(site)
         execution = Execution(site, self._pool_of)

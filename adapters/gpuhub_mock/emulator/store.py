@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import tempfile
+import time
 import weakref
 from pathlib import Path
 from typing import Any
@@ -23,10 +25,13 @@ class Store:
 
     Args:
         folder: Where to keep things; made at the first write.
+        calls_kept_s: Real seconds after which files of spawned calls may go.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, calls_kept_s: float = 86_400.0) -> None:
         self._folder = folder
+        self._calls_kept_s = calls_kept_s
+        self._is_tidy = False
         self._scratch: Path | None = None
         self._bundles: dict[str, Bundle] = {}
 
@@ -120,6 +125,7 @@ class Store:
     def save_call(self, call_id: str, document: dict[str, Any]) -> None:
         """Write the state of a spawned call."""
         if self._folder is not None:
+            self._drop_old_calls(self._folder / "calls")
             _write(self._folder / "calls" / f"{call_id}.json", document)
 
     def load_call(self, call_id: str) -> dict[str, Any] | None:
@@ -133,6 +139,17 @@ class Store:
         if self._folder is not None:
             for suffix in ("json", "claim"):
                 (self._base() / "calls" / f"{call_id}.{suffix}").unlink(missing_ok=True)
+
+    def _drop_old_calls(self, folder: Path) -> None:
+        """Once in each process: nobody else would ever remove them."""
+        if self._is_tidy:
+            return
+        self._is_tidy = True
+        oldest = time.time() - self._calls_kept_s
+        for path in folder.glob("*"):
+            with contextlib.suppress(OSError):
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
     def claim_call(self, call_id: str) -> bool:
         """Take the right to run a call; only one process ever gets it."""

@@ -262,8 +262,12 @@ class Traffic:
         if call.is_over or call.phase is Phase.RUNNING or self._site.store.is_claimed(call_id):
             call.foreign = not call.is_over
             return call
+        deployment = self._book.find(call.deployment)
+        if deployment is None:
+            self._site.store.drop_call(call_id)
+            raise Refusal(404, "not_found", f"the deployment of call {call_id} was deleted")
         self._site.book.adopt(call)
-        self._book.get(call.deployment).pool.add(call, now)
+        deployment.pool.add(call, now)
         return call
 
     def _wait_elsewhere(self, call_id: str, until: float) -> Call:

@@ -144,6 +144,33 @@ def test_a_result_expires_in_later_processes(make) -> None:
     assert later.poll(call).phase is Phase.EXPIRED
 
 
+def test_old_results_are_removed(make) -> None:
+    """By the first spawn of a later process."""
+    lab = make()
+    call = lab.spawn(lab.deploy("add"), x=1)
+    lab.poll(call, 30)
+    folder = lab.cloud.options.state_dir / "calls"
+    for path in folder.iterdir():
+        os.utime(path, (0, 0))
+    later = make()
+    fresh = later.spawn(later.deploy("add"), x=1)
+    assert {path.stem for path in folder.iterdir()} == {fresh.id}
+
+
+def test_a_queued_call_of_a_deleted_deployment(make) -> None:
+    """Is gone with it."""
+    lab = make()
+    ref = lab.deploy("add")
+    call = lab.spawn(ref, x=1)
+    lab.cloud.stop()
+    other = make()
+    other.run(other.adapter.delete(other.io, ref))
+    with pytest.raises(NotFound):
+        other.poll(call)
+    with pytest.raises(NotFound):
+        make().poll(call)
+
+
 def test_values_of_secrets_are_not_written(make, tmp_path, monkeypatch) -> None:
     """A later process takes them from its environment, or refuses the call."""
     lab = make()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 GATES: dict[str, threading.Event] = {}
+HOOKS: dict[str, Any] = {}
 
 
 def add(x: int, y: int = 1) -> int:
@@ -93,6 +94,11 @@ def sizes(x: list[int]) -> list[int]:
 
 def wrong_batch(x: list[int]) -> list[int]:
     return x[:-1]
+
+
+def call_hook(name: str) -> Any:
+    """Do what the test wants done inside of a worker."""
+    return HOOKS[name]()
 
 
 def tick() -> None:

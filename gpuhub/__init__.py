@@ -9,6 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpuhub._function import Function, function
+    from gpuhub._web import WebApp, web
     from gpuhub.adapter import CallState, EndpointStatus, LogLine, Phase, Version
     from gpuhub.call import Call
     from gpuhub.endpoint import Endpoint, ScaleReport
@@ -41,12 +43,10 @@ if TYPE_CHECKING:
         UnknownProvider,
         UnsupportedSetting,
     )
-    from gpuhub._function import Function, function
     from gpuhub.gpus import gpu
     from gpuhub.plan import Plan, Row
     from gpuhub.scaling import Scaling, WorkerMode
     from gpuhub.spec import Batching, Bucket, FunctionSpec, Image, Schedule, Secret, Volume
-    from gpuhub._web import WebApp, web
     from gpuhub.worker.file import File
     from gpuhub.workspace import Workspace
 

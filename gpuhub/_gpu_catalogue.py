@@ -231,7 +231,7 @@ def normalised(name: str) -> str:
 
 def unknown_gpu(name: str) -> UnknownGpu:
     """Build the error for a name that is not in the catalogue, with the nearest names."""
-    import difflib  # noqa: PLC0415 - needed by an error only, and slow to import
+    import difflib
 
     spellings = _spellings()
     near = difflib.get_close_matches(normalised(name), spellings, n=8, cutoff=0.6)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+)
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuhub import _drive
 from gpuhub._clock import SystemClock
+from gpuhub._closing import closing
 from gpuhub._engine import Calls, Deployments, Planner
 from gpuhub._http import ConnectionLimits, Connections
 from gpuhub.adapter import AdapterInfo, AdapterModule, Clock, SuppliesClock
+from gpuhub.errors import GpuHubError
 
 if TYPE_CHECKING:
     from gpuhub._engine.calls import BoundedIo
@@ -53,19 +63,36 @@ class Session:
 
     def run(self, use: Callable[[BoundedIo], Coroutine[Any, Any, T]]) -> T:
         """Step a use case to its end, on this thread and without an event loop."""
-        return _drive.run(use(self.connections.blocking()))
+        with self._named_errors():
+            return _drive.run(use(self.connections.blocking()))
 
     async def run_async(self, use: Callable[[BoundedIo], Awaitable[T]]) -> T:
         """Await a use case on the running loop."""
-        return await use(self.connections.asynchronous())
+        with self._named_errors():
+            return await use(self.connections.asynchronous())
 
     def iterate(self, use: Callable[[BoundedIo], AsyncIterator[T]]) -> Iterator[T]:
         """Step an asynchronous iterator, item by item."""
-        return _drive.sync_iter(use(self.connections.blocking()))
+        with self._named_errors():
+            yield from _drive.sync_iter(use(self.connections.blocking()))
 
-    def iterate_async(self, use: Callable[[BoundedIo], AsyncIterator[T]]) -> AsyncIterator[T]:
+    async def iterate_async(
+        self, use: Callable[[BoundedIo], AsyncIterator[T]]
+    ) -> AsyncGenerator[T]:
         """Iterate on the running loop."""
-        return use(self.connections.asynchronous())
+        with self._named_errors():
+            async with closing(use(self.connections.asynchronous())) as items:
+                async for item in items:
+                    yield item
+
+    @contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        """Errors raised where the provider is not known, in pure parsing, learn it here."""
+        try:
+            yield
+        except GpuHubError as error:
+            error.provider = error.provider or self.info.name
+            raise
 
     def close(self) -> None:
         """Close the connections, and the adapter where it has something to close."""

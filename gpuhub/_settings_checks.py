@@ -151,7 +151,7 @@ def masked(value: Any) -> str:
 
 def nearest(word: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Give the known word most like this one, ``None`` when none is like it."""
-    import difflib  # noqa: PLC0415 - needed on the way to an error only
+    import difflib
 
     return next(iter(difflib.get_close_matches(word, [*known], n=1, cutoff=cutoff)), None)
 

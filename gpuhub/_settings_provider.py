@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import SecretStr
+from typing_extensions import override
 
 from gpuhub._settings_checks import (
     VARIABLES,
@@ -117,6 +118,7 @@ class ProviderSettings(Unpicklable):
                 return declared
         raise KeyError(f"{self.provider} declares no credential {name!r}")
 
+    @override
     def __repr__(self) -> str:
         """Give names and masked values."""
         values = ", ".join(f"{key}={masked(value)!r}" for key, value in self.values.items())

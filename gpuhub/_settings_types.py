@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, NoReturn
 
+from typing_extensions import override
+
 __all__ = ["Credential", "Environment", "Found", "Origin", "SettingKey", "SettingOrigin"]
 
 Source = Literal["argument", "environment", "profile", "file", "default"]
@@ -25,6 +27,7 @@ class Origin:
     detail: str = ""
     place: str = field(default="", compare=False, repr=False)
 
+    @override
     def __str__(self) -> str:
         """Give it for people, such as ``"environment GPUHUB_PROVIDER"`` or ``"gpuhub.toml"``."""
         if self.source == "file":
@@ -104,6 +107,7 @@ class Unpicklable:
 
     __slots__ = ()
 
+    @override
     def __reduce__(self) -> NoReturn:
         """Refuse: the bytes would carry secrets in the clear."""
         raise TypeError(f"{type(self).__name__} holds secrets and cannot be pickled")
@@ -137,6 +141,7 @@ class Environment(Unpicklable):
         """Give the set variables whose name starts with a prefix, sorted."""
         return iter(sorted(name for name in self._variables if name.startswith(prefix)))
 
+    @override
     def __repr__(self) -> str:
         """Give the number of variables only."""
         return f"Environment({len(self._variables)} variables)"

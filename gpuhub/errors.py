@@ -303,7 +303,7 @@ class RemoteError(CallFailed):
     """The user's function raised in the worker.
 
     Attributes:
-        error_type: Qualified name of the remote exception, such as ``"ValueError"`` or ``"app.NoModel"``.
+        error_type: Qualified name of the remote exception: ``"ValueError"``, ``"app.NoModel"``.
         error_message: Its message.
         remote_traceback: The traceback as the worker printed it, starting at the user's frames.
     """

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from typing_extensions import override
+
 from gpuhub._gpu_catalogue import (
     FAMILIES,
     LIST_THEM,
@@ -87,6 +89,7 @@ class GpuRequest:
         """Memory sizes in GB of the cards that satisfy the request, ascending."""
         return _memory_sizes(self)
 
+    @override
     def __str__(self) -> str:
         """Give ``"H100"``, or ``"H100:2"`` for more than one."""
         return f"{self.name}{_suffix(self.count)}"
@@ -133,6 +136,7 @@ class GpuQuery:
         bounds = _parse_bounds(self.memory)
         return all(_OPERATORS[sign](gpu.memory_gb, size) for sign, size in bounds)
 
+    @override
     def __str__(self) -> str:
         """Give ``"memory>=40GB"``, or ``"memory>=40GB:2"`` for more than one GPU."""
         return f"memory{self.memory}{_suffix(self.count)}"

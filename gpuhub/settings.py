@@ -15,6 +15,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
+from typing_extensions import override
+
 from gpuhub._settings_checks import (
     TOP_LEVEL,
     VARIABLES,
@@ -89,6 +91,7 @@ class Settings(Unpicklable):
     origins: Mapping[str, Origin]
     environment: Environment = field(compare=False)
 
+    @override
     def __repr__(self) -> str:
         """Give what is selected; provider tables and variables may hold secrets."""
         return (
@@ -242,7 +245,7 @@ def _defaults(root: Path, file: ProjectFile | None) -> Layer:
 
 
 def _user_state_dir(root: Path) -> Path:
-    import platformdirs  # noqa: PLC0415 - only a project without a file needs it
+    import platformdirs
 
     digest = hashlib.sha256(os.fsencode(root)).hexdigest()[:16]
     return Path(platformdirs.user_state_dir("gpuhub", appauthor=False)) / digest

@@ -23,7 +23,7 @@ from gpuhub.settings import (
     provider_settings,
 )
 
-TOKEN = "tok_very_secret_0123456789"  # noqa: S105 - made up
+TOKEN = "tok_very_secret_0123456789"
 KEYS = {
     key.name: key
     for key in (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,8 @@ LOST = errors.ProviderUnavailable("the connection dropped", accepted=None)
 
 def make(**scripts):
     """Give calls over a scripted adapter."""
-    adapter, journal = FakeAdapter(**scripts), FakeJournal()
+    adapter: Any = FakeAdapter(**scripts)
+    journal: Any = FakeJournal()
     return Calls(adapter, journal), adapter, journal, FakeIo()
 
 
@@ -238,20 +240,24 @@ def test_waiting_in_vain_leaves_the_call_running():
 @pytest.mark.parametrize(("size", "spawned"), [(101, False), (51, True)])
 def test_arguments_over_the_limit_are_refused_before_anything_is_sent(size, spawned):
     """The provider would refuse them later, and less clearly."""
-    adapter = FakeAdapter(limits=Limits(payload_bytes=100, spawn_payload_bytes=50), submit=[])
-    calls, io = Calls(adapter, FakeJournal()), FakeIo()
+    adapter: Any = FakeAdapter(Limits(payload_bytes=100, spawn_payload_bytes=50), submit=[])
+    journal: Any = FakeJournal()
+    io: Any = FakeIo()
+    calls = Calls(adapter, journal)
     send = calls.spawn if spawned else calls.invoke
     with pytest.raises(errors.PayloadTooLarge, match="at most"):
         _drive.run(send(io, REF, b"x" * size, CallSettings()))
     assert adapter.seen == []
-    assert calls.journal.lines == []
+    assert journal.lines == []
 
 
 def test_arguments_at_the_limit_are_sent():
     """The limit itself is allowed."""
-    adapter = FakeAdapter(limits=Limits(payload_bytes=100), submit=[done()])
-    calls = Calls(adapter, FakeJournal())
-    assert _drive.run(calls.invoke(FakeIo(), REF, b"x" * 100, CallSettings())).output == RESULT
+    adapter: Any = FakeAdapter(limits=Limits(payload_bytes=100), submit=[done()])
+    journal: Any = FakeJournal()
+    io: Any = FakeIo()
+    calls = Calls(adapter, journal)
+    assert _drive.run(calls.invoke(io, REF, b"x" * 100, CallSettings())).output == RESULT
 
 
 def test_the_journal_is_written_before_the_submit():

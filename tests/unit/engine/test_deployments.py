@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,8 @@ PLAN = Plan(
 
 def make(record=None, **scripts):
     """Give deployments over a scripted adapter."""
-    adapter, journal = FakeAdapter(**scripts), FakeJournal(record=record)
+    adapter: Any = FakeAdapter(**scripts)
+    journal: Any = FakeJournal(record=record)
     return Deployments(adapter, journal), adapter, journal, FakeIo()
 
 
@@ -58,7 +60,7 @@ def test_the_identity_is_written_before_the_create():
 def test_deploy_returns_when_routable():
     """Not when created."""
     deployments, adapter, _, io = make(find=[None], deploy=[NEW], status=[ROLLING, ROLLING, READY])
-    seen = []
+    seen: list[EndpointStatus] = []
     _drive.run(deployments.deploy(io, PLAN, progress=seen.append))
     assert seen == [ROLLING, ROLLING, READY]
     assert len(io.sleeps) == 2

@@ -48,7 +48,7 @@ def size_of(text: str) -> int:
     return len(text)
 
 
-class Unhappy(Exception):
+class Unhappy(Exception):  # noqa: N818 - a user names errors as they like
     """An error class of the user's own."""
 
 
@@ -117,7 +117,7 @@ def wait_for(gate: str, log: str, seconds: float = 10.0) -> str:
         if Path(gate).exists():
             _note(log, "opened")
             return "opened"
-        time.sleep(0.005)  # noqa: TID251 - user code: it has no clock but its own
+        time.sleep(0.005)
     return "gave up"
 
 
@@ -148,7 +148,7 @@ class Counter:
 def site() -> Any:
     """Make an ASGI application."""
 
-    async def application(scope: Any, receive: Any, send: Any) -> None:
+    async def application(scope: Any, _receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             return
         body = f"{MARK} {scope['path']}".encode()

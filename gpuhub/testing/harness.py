@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpuhub._function import Function
+    from gpuhub._web import WebApp
     from gpuhub.adapter import AdapterModule, CallOptions, CallState, DeploymentRef, Io
     from gpuhub.endpoint import Endpoint
-    from gpuhub._function import Function
     from gpuhub.settings import ProviderSettings
     from gpuhub.testing.emulator import BilledSeconds, Fault
     from gpuhub.testing.emulator.faults import FaultKind
-    from gpuhub._web import WebApp
     from gpuhub.workspace import Workspace
 
 __all__ = ["MockHarness", "RecordedCall"]

@@ -34,7 +34,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Register the marker; with the option, collect the suite."""
     config.addinivalue_line(
         "markers",
-        "contract_xfail(reason): a test of gpuhub's contract suite that an adapter is known to fail",
+        "contract_xfail(reason): a test of gpuhub's contract suite that this adapter fails",
     )
     config.addinivalue_line(
         "markers",
@@ -46,6 +46,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.args[:] = [str(_RUN_CONTRACT)]  # instead of the project's own tests
     elif not any(_RUN_CONTRACT.name in argument for argument in config.args):
         config.args.append(str(_RUN_CONTRACT))
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Find out at once whether the adapter is there."""
+    name = session.config.getoption("--gpuhub-adapter")
+    if not name:
+        return
+    from gpuhub.errors import ConfigError
+    from gpuhub.testing.contract import Subject
+
+    try:
+        Subject.load(name)
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from None
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -19,10 +19,10 @@ LIMITED = tuple(
 )
 """What the limited double declares unsupported: everything but calling a plain function."""
 
-SEAM = frozenset(
-    "deploy find connect submit poll stream cancel status scale logs versions rollback warm"
-    " delete".split()
-)
+SEAM = {
+    *("deploy", "find", "connect", "submit", "poll", "stream", "cancel", "status", "scale"),
+    *("logs", "versions", "rollback", "warm", "delete"),
+}
 
 
 def subject(make_module: Any) -> Subject:

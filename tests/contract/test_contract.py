@@ -13,6 +13,7 @@ from gpuhub.testing.contract.fixtures import Fixtures
 from gpuhub.testing.contract.secrecy import Secrecy
 from tests.contract.doubles import Authenticated, Limited, subject
 
+
 class TestMock(AdapterContract):
     """The mock keeps every promise."""
 

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpuhub.adapter import Feature, Level
 from gpuhub._function import Function, function
+from gpuhub._web import WebApp, web
+from gpuhub.adapter import Feature, Level
+from gpuhub.errors import GpuHubError
 from gpuhub.testing.contract.drive import Drive
 from gpuhub.testing.contract.project import APP, Project
-from gpuhub._web import WebApp, web
 from gpuhub.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -161,6 +162,13 @@ class Bench:
     def invoke(self, endpoint: Endpoint[..., Any], *args: Any, **kwargs: Any) -> Any:
         """Call and wait for the result."""
         return self.drive.call(endpoint, "invoke", *args, **kwargs)
+
+    def attempt(self, action: Callable[[], Any]) -> Any:
+        """Give what an action returns, or the error of gpuhub's that it raises."""
+        try:
+            return action()
+        except GpuHubError as error:
+            return error
 
     def log(self, name: str = "runs") -> RunLog:
         """A file that functions write a line to for each run."""

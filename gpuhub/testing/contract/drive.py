@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio  # noqa: TID251 - the suite owns the loop that the async twins run on
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import aclosing, closing
@@ -146,7 +146,7 @@ def _in_threads(method: Callable[[Any], Any], arguments: list[Any], workers: int
 
 async def _meanwhile(call: Any, ready: Callable[[], bool], then: Callable[[], Any]) -> Any:
     task = asyncio.create_task(call)
-    while not ready() and not task.done():
+    while not ready() and not task.done():  # noqa: ASYNC110 - a worker sets no event
         await asyncio.sleep(0.005)
     then()
     return await task

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio  # noqa: TID251 - the suite owns the loop that the async twins run on
+import asyncio
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,8 +12,8 @@ import pytest
 from gpuhub.adapter import AdapterModule
 from gpuhub.testing.contract.bench import Bench
 from gpuhub.testing.contract.drive import MODES, Drive
-from gpuhub.testing.contract.project import Project
 from gpuhub.testing.contract.planted import planted
+from gpuhub.testing.contract.project import Project
 from gpuhub.testing.contract.subject import Subject
 from gpuhub.testing.contract.variations import LOCAL_SECRET
 

@@ -140,9 +140,13 @@ def check_refused(bench: Bench, feature: Feature) -> None:
 
 def is_lacking(bench: Bench, feature: Feature, field: str) -> bool:
     """Whether a refused field is the feature's, or another that the attempt cannot do without."""
-    if bench.lacks(feature) and field.split(".")[0] == feature.value.split(".")[0]:
+    if bench.lacks(feature) and _head(field) == _head(feature.value):
         return True
     return field in {each.value for each in Feature if bench.lacks(each)}
+
+
+def _head(path: str) -> str:
+    return path.partition(".")[0]
 
 
 def _plans(bench: Bench, feature: Feature) -> list[Attempt]:

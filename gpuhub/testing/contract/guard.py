@@ -6,6 +6,7 @@ import inspect
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 __all__ = ["Guard", "departures"]
 
@@ -23,6 +24,7 @@ class Guard:
         if problems:
             pytest.fail("\n".join(problems))
 
+    @override
     def __init_subclass__(cls, **arguments: Any) -> None:
         """Refuse a subclass that overrides the guard."""
         super().__init_subclass__(**arguments)

@@ -43,7 +43,8 @@ class Spawns:
     def test_falsy_results_of_spawned_calls(self, bench: Bench) -> None:
         """A result that counts as false is a result, not «not yet»."""
         endpoint = bench.deploy("echo")
-        for value in (0, "", [], False, None, {}, b""):
+        falsy: list[Any] = [0, "", [], False, None, {}, b""]
+        for value in falsy:
             call = bench.drive.call(endpoint, "spawn", value)
             assert _result(bench, call, timeout=600) == value
 

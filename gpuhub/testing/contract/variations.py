@@ -67,7 +67,7 @@ VARIATIONS: Mapping[str, Sequence[Variation]] = {
     "image.commands": [_image(commands=["touch /contract"])],
     "image.registry_secret": [
         Variation(
-            {"image": Image(_STOCK, registry_secret="contract-registry")},
+            {"image": Image(_STOCK, registry_secret="contract-registry")},  # noqa: S106 - its name
             {"image": Image(_STOCK)},
         )
     ],

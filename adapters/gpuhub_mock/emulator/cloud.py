@@ -78,7 +78,7 @@ class MockCloud:
         return self._desk.log
 
     @property
-    def secrets(self) -> dict[str, SecretStr]:
+    def secrets(self) -> dict[str, SecretStr | str]:
         """Its secret store: name -> value; put secrets in before deploying what needs them."""
         return self._site.secrets
 

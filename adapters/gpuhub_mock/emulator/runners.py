@@ -64,7 +64,7 @@ def secret_value(site: Site, version: VersionRecord, secret: SecretEntry) -> str
     """
     for known in (version.secrets.get(secret.env), site.secrets.get(secret.name)):
         if known is not None:
-            return known.get_secret_value()
+            return known if isinstance(known, str) else known.get_secret_value()
     value = os.environ.get(secret.name)
     if value is None:
         raise Refusal(422, "unknown_secret", f"there is no secret {secret.name!r}")

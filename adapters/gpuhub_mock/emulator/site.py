@@ -84,7 +84,7 @@ class Site:
     clock: MockClock
     store: Store
     faults: Faults = field(default_factory=Faults)
-    secrets: dict[str, SecretStr] = field(default_factory=dict)
+    secrets: dict[str, SecretStr | str] = field(default_factory=dict, repr=False)
     out_of_stock: set[str] = field(default_factory=set)
     webhooks: list[WebhookDelivery] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)

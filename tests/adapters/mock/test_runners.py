@@ -133,11 +133,11 @@ def test_different_variables_do_not_mix(make_lab) -> None:
 def test_where_secrets_come_from(lab, monkeypatch) -> None:
     """Sent along, else the provider's store, else this process."""
     monkeypatch.setenv("FROM_HERE", "here")
-    lab.cloud.secrets["STORED"] = SecretStr("stored")
-    secrets = ["STORED", "FROM_HERE", Secret.from_local_env("LOCAL", env="OTHER")]
+    lab.cloud.secrets.update({"STORED": SecretStr("stored"), "PLAIN": "plain"})
+    secrets = ["STORED", "PLAIN", "FROM_HERE", Secret.from_local_env("LOCAL", env="OTHER")]
     ref = lab.deploy("variable", secrets=secrets, local={"LOCAL": "sent"})
-    names = ("STORED", "FROM_HERE", "OTHER")
-    assert [lab.result(ref, name=name) for name in names] == ["stored", "here", "sent"]
+    names = ("STORED", "PLAIN", "FROM_HERE", "OTHER")
+    assert [lab.result(ref, name=name) for name in names] == ["stored", "plain", "here", "sent"]
 
 
 def test_an_unknown_secret_is_refused(lab) -> None:

@@ -155,5 +155,4 @@ class _Tries:
         if self._unknown:
             error.accepted = None
         if self.made > 1:
-            error.message += f"; tried {self.made} times over {seconds:.1f} s"
-            error.args = (error.message,)
+            error.reword(f"{error.message}; tried {self.made} times over {seconds:.1f} s")

@@ -113,6 +113,11 @@ class GpuHubError(Exception):
             lines.append(f"  Next: {self.next_step}")
         return "\n".join(lines)
 
+    def reword(self, message: str) -> None:
+        """Change the message everywhere it is kept."""
+        self.message = message
+        self.args = (message,)
+
     def _facts(self) -> str:
         named = {
             "provider": self.provider,

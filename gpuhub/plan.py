@@ -153,17 +153,18 @@ class Request:
         headers: Further headers. The credential is added by ``Io``.
         timeout: Seconds to wait for the answer after the request is sent; ``None``: the default.
         retry: When it may be sent again.
-        accept: Statuses that are an answer, not an error. Empty: every status below 400.
+        accept: Statuses that are an answer, not an error. Empty: every 2xx status.
     """
 
     method: str
     path: str
     origin: str = "api"
     step: str = ""
-    json: Any = None
-    body: bytes | Path | None = None
-    query: Mapping[str, str] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    # Filled in, these may hold secrets: no repr shows them.
+    json: Any = field(default=None, repr=False)
+    body: bytes | Path | None = field(default=None, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     timeout: float | None = None
     retry: Retry = Retry.REFUSED_ONLY
     accept: tuple[int, ...] = ()

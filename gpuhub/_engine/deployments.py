@@ -29,6 +29,8 @@ from gpuhub.errors import (
 from gpuhub.plan import Plan
 
 if TYPE_CHECKING:
+    from pydantic import SecretStr
+
     from gpuhub.journal import DeploymentRecord, Journal
     from gpuhub.scaling import Scaling
 
@@ -116,6 +118,7 @@ class Deployments:
         try:
             ref = await self.adapter.deploy(io, plan, previous)
         except ProviderError as error:
+            error.reword(without_secrets(error.message, plan.secret_values))
             # A deploy whose outcome is unknown stays unfinished: `gpuhub doctor` looks it up.
             if error.accepted is not None:
                 await io.run(self.journal.fail_deploy, record, error.message)
@@ -175,10 +178,11 @@ class Deployments:
     ) -> DeployFailed:
         why = "was not routable in time" if late else f"is {status.rollout.value}"
         served = f"; version {previous.version} still serves" if previous else ""
-        detail = f": {status.detail}" if status.detail else ""
+        words = without_secrets(status.detail, plan.secret_values)
+        detail = f": {words}" if words else ""
         return DeployFailed(
             f"the new version of {plan.deployment!r} {why}{detail}{served}",
-            log_tail=status.log_tail,
+            log_tail=tuple(without_secrets(line, plan.secret_values) for line in status.log_tail),
             provider=plan.provider,
             next_step=f"read the log below, or `gpuhub logs {plan.spec.name}`, and deploy again",
         )
@@ -268,6 +272,14 @@ class Deployments:
             self.journal.update_deployment(ref)
             self._known[ref.name] = ref
         return ref
+
+
+def without_secrets(text: str, secrets: Mapping[str, SecretStr]) -> str:
+    """The provider's words without the user's own secrets: some echo what they were sent."""
+    for name, secret in secrets.items():
+        if value := secret.get_secret_value():
+            text = text.replace(value, f"[secret {name}]")
+    return text
 
 
 def _choose_version(versions: Sequence[Version], wanted: str | None, ref: DeploymentRef) -> Version:

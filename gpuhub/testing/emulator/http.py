@@ -55,7 +55,7 @@ class HttpEmulator:
         if self._server is not None:
             return self.url
         uvicorn = _uvicorn()
-        listener = socket.create_server(("127.0.0.1", self._port), backlog=512)
+        listener = _listening(self._port)
         self._port = listener.getsockname()[1]
         config = uvicorn.Config(self._app, log_config=None, access_log=False, ws="none")
         self._server = uvicorn.Server(config)
@@ -97,6 +97,20 @@ class HttpEmulator:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+def _listening(port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only on sockets that name their protocol: without it
+    # each answer in two writes would wait 40 ms for the client's delayed acknowledgement.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
+    return listener
 
 
 def _serve(server: uvicorn.Server, listener: socket.socket) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from gpuhub import _drive, errors
 from gpuhub._engine import Deployments
@@ -32,6 +33,7 @@ PLAN = Plan(
     deployment="demo-embed",
     fingerprint="new",
     warnings=(),
+    secret_values={},
     spec=SimpleNamespace(startup_timeout=None, name="embed"),
 )
 
@@ -126,6 +128,22 @@ def test_a_refused_create_is_recorded_as_failed():
     with pytest.raises(errors.BadRequest):
         _drive.run(deployments.deploy(io, PLAN))
     assert journal.written() == ["begin_deploy", "fail_deploy"]
+
+
+def test_a_provider_that_echoes_a_secret_is_not_believed():
+    """Neither the error nor the journal repeats it."""
+    plan = Plan(**{**vars(PLAN), "secret_values": {"TOKEN": SecretStr("hunter2-hunter2")}})
+    echo = errors.BadRequest("env TOKEN=hunter2-hunter2 is too long")
+    deployments, _, journal, io = make(find=[None], deploy=[echo])
+    with pytest.raises(errors.BadRequest) as caught:
+        _drive.run(deployments.deploy(io, plan))
+    assert "hunter2" not in str(caught.value) + repr(caught.value)
+    assert "hunter2" not in repr(journal.lines)
+    failed = replace(FAILED, detail="hunter2-hunter2", log_tail=("export hunter2-hunter2",))
+    deployments, _, _, io = make(find=[None], deploy=[NEW], status=[failed])
+    with pytest.raises(errors.DeployFailed) as tail:
+        _drive.run(deployments.deploy(io, plan))
+    assert "hunter2" not in str(tail.value)
 
 
 def test_a_create_without_an_answer_stays_unfinished():

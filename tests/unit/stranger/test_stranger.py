@@ -145,7 +145,7 @@ def test_it_is_typed(site: Path, tmp_path: Path) -> None:
 @pytest.mark.timeout(240)
 def test_it_passes_the_contract_suite(site: Path, tmp_path: Path) -> None:
     """Every test of gpuhub's own suite, in blocking mode."""
-    chosen = "sync and not in-loop and not async and not no_status"
+    chosen = "sync and not in-loop and not async"
     code, said = run(
         site,
         tmp_path,

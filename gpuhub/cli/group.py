@@ -47,7 +47,9 @@ class Root(TyperGroup):
         """Add the exit codes, which scripts depend on."""
         super().format_help(ctx, formatter)
         codes = pairs((f"{code:>3}", meaning) for code, meaning in EXIT_CODES.items())
-        panel = Panel(codes, title="Exit codes", title_align="left", border_style="dim")
+        panel = Panel(
+            codes, title="Exit codes", title_align="left", border_style="dim", expand=False
+        )
         Output().console.print(panel)
 
 

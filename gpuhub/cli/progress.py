@@ -34,12 +34,20 @@ def deploy_progress(out: Output, name: str) -> Iterator[Callable[[EndpointStatus
 
 
 @contextmanager
-def map_progress(out: Output, name: str) -> Iterator[Callable[[int, int | None], None]]:
-    """Show how many items have ended."""
+def map_progress(
+    out: Output, name: str, *, prints_results: bool
+) -> Iterator[Callable[[int, int | None], None]]:
+    """Show how many items have ended.
+
+    Args:
+        out: Where.
+        name: The deployment.
+        prints_results: Whether results go to standard output: on a terminal they show the
+            progress, and a bar would only be in their way.
+    """
+    hidden = not out.shows_progress or (prints_results and out.console.is_terminal)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    bar = Progress(
-        *columns, TimeElapsedColumn(), console=out.errors, disable=not out.shows_progress
-    )
+    bar = Progress(*columns, TimeElapsedColumn(), console=out.errors, disable=hidden)
     with bar:
         task = bar.add_task(name, total=None)
         yield lambda finished, total: bar.update(task, completed=finished, total=total)

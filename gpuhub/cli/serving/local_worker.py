@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -15,12 +16,23 @@ if TYPE_CHECKING:
     from gpuhub.cli.serving.building import Served
     from gpuhub.cli.serving.events import Events
 
-__all__ = ["LocalWorker"]
+__all__ = ["LocalWorker", "is_free"]
 
 HOST = "127.0.0.1"
 _STOP_WITHIN_S = 3.0
 _HEALTH_WITHIN_S = 5.0
 _ANNOUNCEMENT = '{"gpuhub_worker":'
+
+
+def is_free(port: int) -> bool:
+    """Whether a worker could listen on a port now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
 
 
 class LocalWorker:

@@ -17,7 +17,7 @@ from watchfiles import Change, watch
 
 from gpuhub.cli.serving.building import Order, Served, read_result
 from gpuhub.cli.serving.events import Events
-from gpuhub.cli.serving.local_worker import LocalWorker
+from gpuhub.cli.serving.local_worker import LocalWorker, is_free
 
 __all__ = ["Loop", "SourceFilter", "rounds"]
 
@@ -130,12 +130,13 @@ class Loop:
     def _run(self, served: list[Served]) -> None:
         self.stop()
         self._served = served
-        for each in served:
+        for number, each in enumerate(served):
             self._remark(each)
-        self._workers = [
-            LocalWorker(each, self._port and self._port + number, self._events)
-            for number, each in enumerate(served)
-        ]
+            port = self._port and self._port + number
+            if is_free(port):
+                self._workers.append(LocalWorker(each, port, self._events))
+            else:
+                self._events.failed(each, {"message": f"port {port} is taken: choose --port"})
 
     def _remark(self, served: Served) -> None:
         """Say what a local worker does not have."""

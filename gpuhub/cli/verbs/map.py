@@ -74,7 +74,8 @@ def map_items(
     kind = Lines if str(source) == "-" else CountedLines
     lines = kind(source, argument, _only_parameter(deployment))
     failed = finished = 0
-    with map_progress(run.out, deployment.ref.name) as told, _opened(run, output) as write:
+    bar = map_progress(run.out, deployment.ref.name, prints_results=output is None)
+    with bar as told, _opened(run, output) as write:
         results = _endpoint(deployment).map(
             lines,
             concurrency=concurrency,

@@ -12,6 +12,7 @@ import typer
 from gpuhub.cli.run import Run
 from gpuhub.cli.signals import until_stopped
 from gpuhub.cli.targets import TargetText
+from gpuhub.errors import SpecError
 
 __all__ = ["serve"]
 
@@ -34,8 +35,11 @@ def serve(
     """
     from gpuhub.cli.serving.building import Order
     from gpuhub.cli.serving.events import Events
+    from gpuhub.cli.serving.local_worker import is_free
     from gpuhub.cli.serving.loop import Loop, rounds
 
+    if not is_free(port):
+        raise SpecError(f"port {port} is taken", next_step="choose another with --port; 0: any")
     settings = run.workspace(_folder(target)).settings
     events = Events(run.out)
     with until_stopped() as stop, tempfile.TemporaryDirectory(prefix="gpuhub-serve-") as scratch:

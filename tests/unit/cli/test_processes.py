@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -36,9 +40,6 @@ def test_life_of_a_deployment(project, shell):
 @pytest.mark.slow
 def test_closed_pipe_is_no_error(project, shell):
     """`gpuhub gpus | head -1` says nothing on standard error."""
-    import subprocess
-    import sys
-
     script = "from gpuhub.cli import main; main()"
     command = f"{sys.executable} -c '{script}' gpus --json | head -1"
     done = subprocess.run(
@@ -47,3 +48,24 @@ def test_closed_pipe_is_no_error(project, shell):
     assert done.stdout == "{\n"
     assert "error" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_a_log_that_is_followed(deployed, cli):
+    """With 130 and without a traceback."""
+    assert cli("warm", "double").code == 0
+    following = subprocess.Popen(
+        [
+            *(sys.executable, "-c", "from gpuhub.cli import main; main()"),
+            *("logs", "double", "--follow", "--json"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=dict(os.environ),
+        text=True,
+    )
+    assert following.stdout
+    assert json.loads(following.stdout.readline())["message"]
+    following.send_signal(signal.SIGINT)
+    _, errors = following.communicate(timeout=20)
+    assert (following.returncode, errors) == (130, "")

@@ -191,6 +191,17 @@ def test_workers_end_with_a_loop_that_is_killed(project, serving):
     assert until(is_gone)
 
 
+def test_port_in_use(project, cli):
+    """Refused at once, with the way out."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        answer = cli("serve", "app.py", "--port", str(port), "--json")
+    assert answer.code == 2
+    assert answer.error["message"] == f"port {port} is taken"
+
+
 def test_only_changes_that_matter_are_looked_at(tmp_path):
     """Source and settings, and what `include` ships; nothing that gpuhub or Python write."""
     wanted = SourceFilter(tmp_path, ["data/*.txt"])

@@ -27,19 +27,27 @@ if TYPE_CHECKING:
 __all__ = ["map_items"]
 
 
+Source = Annotated[
+    Path,
+    typer.Option(
+        "--input",
+        help="JSON lines, one call each: an object of named arguments, or the value of "
+        "--argument. - reads standard input.",
+        show_default=False,
+    ),
+]
+
+Resume = Annotated[
+    Path | None,
+    typer.Option(dir_okay=False, help="File that lets a rerun go on where an earlier one ended."),
+]
+
+
 def map_items(
     run: Run,
     name: Name,
     *,
-    source: Annotated[
-        Path,
-        typer.Option(
-            "--input",
-            help="JSON lines, one call each: an object of named arguments, or the value of "
-            "--argument. - reads standard input.",
-            show_default=False,
-        ),
-    ],
+    source: Source,
     output: Annotated[
         Path | None,
         typer.Option(dir_okay=False, help="File for the results. Default: standard output."),
@@ -48,12 +56,7 @@ def map_items(
         str | None,
         typer.Option(help="Each line is the value of this parameter.", show_default=False),
     ] = None,
-    journal: Annotated[
-        Path | None,
-        typer.Option(
-            dir_okay=False, help="File that lets a rerun go on where an earlier one ended."
-        ),
-    ] = None,
+    journal: Resume = None,
     concurrency: Annotated[int, typer.Option(min=1, help="Calls in flight.")] = 64,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="With --journal: call again what failed.")

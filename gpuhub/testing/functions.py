@@ -121,6 +121,26 @@ def wait_for(gate: str, log: str, seconds: float = 10.0) -> str:
     return "gave up"
 
 
+def fail_at_first(times: int, log: str) -> int:
+    """Raise in the first runs; give the number of the run that succeeds."""
+    _note(log, "run")
+    runs = len(Path(log).read_text("utf-8").splitlines())
+    if runs <= times:
+        message = f"run {runs} fails"
+        raise ValueError(message)
+    return runs
+
+
+def tick() -> None:
+    """Write down that it ran; needs no argument, as what a schedule runs."""
+    _note(os.environ["CONTRACT_LOG"], "tick")
+
+
+def repeated(text: str, times: int) -> str:
+    """Give a result of any size."""
+    return text * times
+
+
 def variable(name: str) -> Any:
     """Give an environment variable."""
     return os.environ.get(name)

@@ -11,7 +11,18 @@ from gpuhub.testing.contract.declaration import Declaration
 from gpuhub.testing.contract.faults import Faults
 from gpuhub.testing.contract.fixtures import Fixtures
 from gpuhub.testing.contract.secrecy import Secrecy
+from gpuhub.testing.contract.spawns import Spawns
+from gpuhub.testing.contract.streams import Streams
+from gpuhub_mock.emulator import CloudOptions
+from gpuhub_mock.testing import SharedCloud
 from tests.contract.doubles import Authenticated, Limited, subject
+
+
+def provider(**options):
+    """Give a mock provider with some options, and stop it afterwards."""
+    cloud = SharedCloud(CloudOptions(**options))
+    yield cloud
+    cloud.stop()
 
 
 class TestMock(AdapterContract):
@@ -28,12 +39,29 @@ class TestMockWithoutKeys(Faults, Fixtures):
     @pytest.fixture
     def emulator(self):
         """A provider that knows no keys."""
-        from gpuhub_mock.emulator import CloudOptions
-        from gpuhub_mock.testing import SharedCloud
+        yield from provider(idempotency_keys=False)
 
-        cloud = SharedCloud(CloudOptions(idempotency_keys=False))
-        yield cloud
-        cloud.stop()
+
+class TestMockOnThreads(Spawns, Streams, Fixtures):
+    """Functions that run on threads of the provider."""
+
+    adapter = "gpuhub_mock"
+
+    @pytest.fixture
+    def emulator(self):
+        """A provider with threads for workers."""
+        yield from provider(mode="thread")
+
+
+class TestMockInProcesses(Streams, Fixtures):
+    """Functions that run in processes of the provider, from the bundle alone."""
+
+    adapter = "gpuhub_mock"
+
+    @pytest.fixture
+    def emulator(self):
+        """A provider with processes for workers."""
+        yield from provider(mode="subprocess")
 
 
 class TestAuthenticated(Declaration, Faults, Secrecy, Fixtures):

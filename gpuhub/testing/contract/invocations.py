@@ -4,14 +4,16 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from gpuhub.adapter import Feature
-from gpuhub.errors import PayloadTooLarge, RemoteError, SpecError
+from gpuhub.errors import GpuHubError, PayloadTooLarge, RemoteError, SpecError
 from gpuhub.testing.contract.bench import Bench
 from gpuhub.testing.contract.gates import needs
 from gpuhub.testing.contract.project import MODULE
+from gpuhub.testing.functions import MARK as WEB_MARK
 
 __all__ = ["Invocations"]
 
@@ -122,6 +124,33 @@ class Invocations:
         assert trace.rstrip().endswith("out of luck: ü")
         assert trace.rstrip() in str(error)
 
+    def test_a_call_that_raised_is_not_run_again(self, bench: Bench) -> None:
+        """Gpuhub's default is no retry, whatever the provider's own is."""
+        log = bench.log()
+        endpoint = bench.deploy("fail_at_first")
+        with pytest.raises(RemoteError, match="run 1 fails"):
+            bench.invoke(endpoint, 1, str(log.path))
+        bench.advance(600)
+        assert log.lines() == ["run"]
+
+    @needs(Feature.RETRIES)
+    def test_a_call_that_raised_is_retried_if_asked(self, bench: Bench) -> None:
+        """``retries`` more runs and no others; the last one's end is the call's."""
+        endpoint = bench.deploy("fail_at_first", retries=2)
+        assert bench.invoke(endpoint, 2, str(bench.log("enough").path)) == 3
+        with pytest.raises(RemoteError, match="run 3 fails"):
+            bench.invoke(endpoint, 9, str(bench.log("too-few").path))
+        assert len(bench.log("too-few").lines()) == 3
+
+    def test_a_large_result_comes_whole_or_not_at_all(self, bench: Bench) -> None:
+        """Beyond the declared limit there is an error, never a part."""
+        limit = bench.adapter.info.limits.result_bytes or 4_000_000
+        endpoint = bench.deploy("repeated")
+        small = min(limit, 32_000_000) - 1_000
+        assert len(bench.invoke(endpoint, "x", small)) == small
+        outcome = bench.attempt(lambda: bench.invoke(endpoint, "x", limit + 1))
+        assert isinstance(outcome, GpuHubError) or outcome == "x" * (limit + 1)
+
     def test_an_error_does_not_harm_the_next_call(self, bench: Bench) -> None:
         """A worker whose function raised goes on working."""
         endpoint = bench.deploy("fail_if_odd")
@@ -158,9 +187,18 @@ class Invocations:
     @needs(Feature.KIND_WEB)
     def test_a_web_application_has_an_address(self, bench: Bench) -> None:
         """``Endpoint.url`` is where the application is served."""
-        endpoint = bench.deploy_web("site")
+        settings = {} if bench.lacks(Feature.PUBLIC) else {"public": True}
+        endpoint = bench.deploy_web("site", **settings)
         assert endpoint.url is not None
         assert endpoint.url.startswith("http")
+        if settings and endpoint.url.startswith("http://127.0.0.1"):
+            assert _fetched(bench, f"{endpoint.url.rstrip('/')}/hello") == f"{WEB_MARK} /hello"
+
+
+def _fetched(bench: Bench, url: str) -> str:
+    """Ask the application, as a browser would."""
+    with bench.drive.do(lambda: urlopen(url, timeout=20)) as answer:  # noqa: S310 - loopback
+        return str(answer.read().decode())
 
 
 def _overhead(bench: Bench) -> int:

@@ -3,15 +3,36 @@
 # ruff: noqa: S101 - assert is how a test speaks
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpuhub.errors import RemoteError, SpecError
+from gpuhub.adapter import Feature
+from gpuhub.errors import OutcomeUnknown, RemoteError, SpecError
 from gpuhub.testing.contract.bench import Bench
+from gpuhub.testing.contract.gates import needs
 
 __all__ = ["Maps"]
+
+DIE = """
+import os, signal, sys
+from pathlib import Path
+from gpuhub.journal import Journal
+
+path, function, call, *digests = sys.argv[1:]
+run = Journal(Path(path)).open_map(function=function)
+for index, digest in enumerate(digests[:3]):
+    run.start(index, bytes.fromhex(digest), f"key-{index}")
+run.finish(0, b'{"result":"finished"}')
+run.accept(1, call)
+os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+"""
+"""What a process leaves in the journal that is killed in the middle of a map."""
 
 
 class Maps:
@@ -111,6 +132,26 @@ class Maps:
         finished = bench.drive.items(endpoint, "map", range(12), logs, journal=journal)
         assert finished == list(range(12))
 
+    @needs(Feature.SPAWN)
+    def test_items_in_flight_at_a_kill(self, bench: Bench) -> None:
+        """Finished ones are given, accepted ones followed; the others may have run: not again."""
+        log, journal = bench.log(), bench.folder / "run.db"
+        function, endpoint = bench.function("record"), bench.deploy("record")
+        call = bench.drive.call(endpoint, "spawn", "accepted", str(log.path))
+        items = ["finished", "accepted", "unknown", "new"]
+        payloads = [function.codec.encode_call((item, str(log.path)), {}) for item in items]
+        digests = [hashlib.sha256(payload).hexdigest() for payload in payloads]
+        _die_in_the_middle(journal, endpoint.name, digests, call.id)
+        results = bench.drive.items(
+            *(endpoint, "map", items, [str(log.path)] * 4),
+            journal=str(journal),
+            return_exceptions=True,
+        )
+        assert results[:2] == ["finished", "accepted"]
+        assert isinstance(results[2], OutcomeUnknown)
+        assert results[3] == "new"
+        assert sorted(log.lines()) == ["accepted", "new"]
+
     def test_failed_items_stay_failed_unless_asked(self, bench: Bench) -> None:
         """With a journal a function that raised runs again only with ``retry_failed``."""
         journal = str(bench.folder / "run.db")
@@ -134,3 +175,9 @@ def _runs_of(bench: Bench, endpoint: Any, journal: str, *, retry: bool) -> int:
     assert isinstance(results[0], RemoteError)
     assert results[1] == 2
     return sum(request.operation == "submit" for request in bench.sent_since(mark))
+
+
+def _die_in_the_middle(journal: Path, function: str, digests: list[str], call: str) -> None:
+    command = [sys.executable, "-c", DIE, str(journal), function, call, *digests]
+    ended = subprocess.run(command, capture_output=True, check=False, timeout=60)  # noqa: S603
+    assert not ended.stderr, ended.stderr.decode()

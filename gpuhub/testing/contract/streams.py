@@ -42,6 +42,10 @@ class Streams:
         assert bench.drive.take(2, endpoint, "stream", 40, str(log.path)) == [0, 1]
         assert bench.drive.items(endpoint, "stream", 3, str(bench.log("next").path)) == [0, 1, 2]
         assert log.lines()[0] == "started"
+        if not bench.lacks(Feature.CANCEL_RUNNING):
+            bench.until(
+                lambda: bench.adapter_status(endpoint).in_flight in (None, 0), "the calls to end"
+            )
 
     @needs(Feature.STREAM, Feature.KIND_GENERATOR)
     def test_an_error_in_the_middle_comes_after_the_items(self, bench: Bench) -> None:

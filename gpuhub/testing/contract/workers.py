@@ -10,6 +10,7 @@ import pytest
 from gpuhub.adapter import EndpointStatus, Feature
 from gpuhub.errors import SpecError
 from gpuhub.scaling import Scaling
+from gpuhub.spec import Schedule
 from gpuhub.testing.contract.bench import Bench
 from gpuhub.testing.contract.gates import needs
 
@@ -137,6 +138,19 @@ class Workers:
         endpoint = bench.deploy("echo")
         with bench.sends_no_mutation(), pytest.raises(SpecError, match="max_workers"):
             bench.drive.call(endpoint, "scale", max_workers=0)
+
+    @needs(Feature.SCHEDULE)
+    def test_a_schedule_runs_the_function(self, bench: Bench) -> None:
+        """By itself, at its time, and not before."""
+        log = bench.log()
+        env = {"CONTRACT_LOG": str(log.path)}
+        bench.deploy("tick", schedule=Schedule(every=3600), env=env)
+        bench.advance(3000)
+        assert log.lines() == []
+        for _ in range(3):
+            bench.advance(3600)
+            bench.advance(COLD_START_S)
+        bench.until(log.lines, "the schedule to run the function")
 
     @needs(Feature.WARM)
     def test_a_worker_can_be_warmed(self, bench: Bench) -> None:

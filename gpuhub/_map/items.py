@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import CallRef, CallState, DeploymentRef, Phase
 from gpuhub.errors import (
+    CallCancelled,
     CallExpired,
     GpuHubError,
     OutcomeUnknown,
@@ -147,8 +148,8 @@ class ItemRunner:
         if started.call is not None:
             try:
                 state = await self.calls.wait(io, CallRef.parse(started.call), None)
-            except CallExpired:
-                pass  # the provider forgot it: whether it ran cannot be known any more
+            except (CallCancelled, CallExpired):
+                pass  # it gives no result any more: whether it ran cannot be known
             else:
                 assert self.run_log is not None  # noqa: S101 - _run checked
                 self.run_log.finish(item.index, state.output or b"")
@@ -165,8 +166,13 @@ class ItemRunner:
 
 
 def _key(known: Finished | Started | None) -> str:
-    """The key of an earlier try is kept: a provider with such keys then runs it once."""
-    return known.key if isinstance(known, Started) else uuid.uuid4().hex
+    """The key of an earlier try is kept: a provider with such keys then runs it once.
+
+    Not that of a call that was accepted and is gone: with its key the provider would give it again.
+    """
+    if isinstance(known, Started) and known.call is None:
+        return known.key
+    return uuid.uuid4().hex
 
 
 def _raised(payload: bytes) -> bool:

@@ -16,6 +16,7 @@ from gpuhub.adapter import Feature
 from gpuhub.errors import OutcomeUnknown, RemoteError, SpecError
 from gpuhub.testing.contract.bench import Bench
 from gpuhub.testing.contract.gates import needs
+from gpuhub.testing.emulator import Fault
 
 __all__ = ["Maps"]
 
@@ -151,6 +152,23 @@ class Maps:
         assert isinstance(results[2], OutcomeUnknown)
         assert results[3] == "new"
         assert sorted(log.lines()) == ["accepted", "new"]
+
+    @needs(Feature.SPAWN, Feature.CANCEL_QUEUED)
+    def test_items_that_were_cancelled_run_again(self, bench: Bench) -> None:
+        """A map that is left cancels its calls: if running twice does no harm, they run."""
+        log, journal = bench.log(), bench.folder / "run.db"
+        function = bench.function("record", idempotent=True)
+        endpoint = bench.drive.call(function, "deploy")
+        bench.emulator.fail(Fault("cold_start", delay_s=500), on="start")
+        call = bench.drive.call(endpoint, "spawn", "cancelled", str(log.path))
+        bench.drive.call(call, "cancel")
+        items = ["finished", "cancelled", "unknown"]
+        payloads = [function.codec.encode_call((item, str(log.path)), {}) for item in items]
+        digests = [hashlib.sha256(payload).hexdigest() for payload in payloads]
+        _die_in_the_middle(journal, endpoint.name, digests, call.id)
+        logs = [str(log.path)] * 3
+        assert bench.drive.items(endpoint, "map", items, logs, journal=str(journal)) == items
+        assert sorted(log.lines()) == ["cancelled", "unknown"]
 
     def test_failed_items_stay_failed_unless_asked(self, bench: Bench) -> None:
         """With a journal a function that raised runs again only with ``retry_failed``."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -76,7 +75,7 @@ class EndpointUses(Generic[R]):
         self, io: BoundedIo, since: float | None, *, follow: bool
     ) -> AsyncIterator[LogLine]:
         ref = await self._resolve(io)
-        start = None if since is None else time.time() - since
+        start = None if since is None else self._session.clock.wall() - since
         found = self._session.deployments.logs(io, ref, start, follow=follow)
         async with closing(found) as lines:
             async for line in lines:

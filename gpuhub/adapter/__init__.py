@@ -74,6 +74,10 @@ class Clock(Protocol):
         """Monotonic seconds."""
         ...
 
+    def wall(self) -> float:
+        """Seconds since the epoch, UTC."""
+        ...
+
     def sleep(self, seconds: float) -> None:
         """Wait, or move the clock."""
         ...

@@ -9,6 +9,7 @@ from contextlib import suppress
 
 from pydantic import SecretStr
 
+from gpuhub.adapter import Phase
 from gpuhub.testing.emulator.faults import Fault, FaultKind
 from gpuhub.testing.emulator.meter import BilledSeconds
 from gpuhub.testing.emulator.recording import RequestLog
@@ -132,6 +133,9 @@ class MockCloud:
             workers = [w for each in self._book for w in each.pool.fleet.stop_all(now, "shut down")]
             for each in self._book:
                 each.logs.close()
+            for call in self._site.book.all_live():
+                if call.claimed and not call.taken:  # whoever waits for its turn waits in vain
+                    call.end(Phase.CANCELLED, now)
         for worker in workers:
             worker.runner.stop()
         self._site.store.close()

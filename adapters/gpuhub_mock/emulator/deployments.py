@@ -140,12 +140,13 @@ class Deployment:
         if serving is not None:
             now = self._site.clock.now()
             self.pool.activate(self.versions[serving], now)
-            self.pool.change_limits(Workers.model_validate(document["limits"]), now)
+            if document["current"]:  # else it was written before the roll-out set any limits
+                self.pool.change_limits(Workers.model_validate(document["limits"]), now)
             self.begin_schedule(self.versions[serving])
 
 
 def _not_yet(deployment: Deployment) -> None:
-    raise NotImplementedError(deployment.name)
+    raise RuntimeError(f"the cloud has not said how {deployment.name} runs on schedule")
 
 
 class DeploymentBook:

@@ -229,6 +229,8 @@ class Traffic:
             raise Refusal(413, "too_large", f"the body has {size:,} bytes; the limit is {limit:,}")
 
     def _check_servable(self, deployment: Deployment, origin: Origin) -> None:
+        if self._site.is_shut:  # nothing would ever run it
+            raise Refusal(503, "shut_down", "the provider was shut down")
         pool = deployment.pool
         version = pool.version or pool.rollouts.pending
         if version is None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -187,7 +188,9 @@ def _is_among(wanted: Any, sent: list[Any], texts: list[str]) -> bool:
     if isinstance(wanted, int | float) and not isinstance(wanted, bool):
         if any(leaf == wanted for leaf in sent if not isinstance(leaf, bool)):
             return True
-        wanted = f"{wanted:g}"
+        # Not inside a longer number or a digest.
+        alone = re.compile(rf"(?<![\w.]){re.escape(f'{wanted:g}')}(?![\w.])")
+        return any(alone.search(text) for text in texts)
     return any(str(wanted) in text for text in texts)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -430,3 +431,28 @@ def test_two_providers_share_nothing(make_lab) -> None:
     assert one.result(ref, x=1) == 2
     assert other.run(other.adapter.find(other.io, ref.name)) is None
     assert other.cloud.billed_seconds.total == 0
+
+
+def test_stopping_the_provider_ends_who_waits_for_a_turn(lab) -> None:
+    """No thread stays behind when a test's provider goes away."""
+    ref = lab.deploy("nap", scaling=Scaling(max_workers=1))
+    threads = [
+        threading.Thread(target=lab.submit, args=(ref,), kwargs={"seconds": seconds})
+        for seconds in (0.3, 0)
+    ]
+    for thread in threads:
+        thread.start()
+    while lab.status(ref).queue_depth != 1:
+        time.sleep(0.005)
+    lab.cloud.stop()
+    for thread in threads:
+        thread.join(2)
+    assert not any(thread.is_alive() for thread in threads)
+
+
+def test_a_provider_that_was_shut_down_takes_no_call(lab) -> None:
+    """Nothing would ever run it."""
+    ref = lab.deploy("add")
+    lab.cloud.stop()
+    with pytest.raises(ProviderUnavailable, match="shut down"):
+        lab.submit(ref, x=1)

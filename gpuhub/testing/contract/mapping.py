@@ -162,6 +162,7 @@ class Maps:
         bench.emulator.fail(Fault("cold_start", delay_s=500), on="start")
         call = bench.drive.call(endpoint, "spawn", "cancelled", str(log.path))
         bench.drive.call(call, "cancel")
+        bench.advance(600)
         items = ["finished", "cancelled", "unknown"]
         payloads = [function.codec.encode_call((item, str(log.path)), {}) for item in items]
         digests = [hashlib.sha256(payload).hexdigest() for payload in payloads]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gpuhub.errors import SpecError
 from gpuhub.plan import Row, Rows
 from gpuhub.spec import Bucket, FunctionSpec, Volume
 from gpuhub_runpod.capabilities import LOCAL_SECRETS
@@ -21,7 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["make_rows"]
 
-_DATA_CENTER = re.compile(r"[A-Z]{2,3}-[A-Z]{2,3}-\d{1,2}\Z")
 _WEB_TIMEOUT_S = 330
 _BILLED = "billed at every cold start"
 _AS_IT_IS = "the image runs as it is"
@@ -45,9 +42,6 @@ def make_rows(
         own: RunPod's own options of the function.
         shipping: How the code travels.
         allows_local_secrets: Whether local secrets may be sent as variables.
-
-    Raises:
-        SpecError: A region is no data center.
     """
     rows = Rows(spec)
     rows.exact("name", "name", spec.deployment_name)
@@ -182,9 +176,11 @@ def _placement_rows(
         rows.unset("schedule", "it runs when called")
     else:
         rows.unsupported("schedule", "RunPod's REST API has no schedules")
-    for region in spec.regions:
-        _check_region(region)
-    rows.exact("regions", "dataCenterIds", list(spec.regions))
+    if body["dataCenterIds"] == list(spec.regions):
+        rows.exact("regions", "dataCenterIds", body["dataCenterIds"])
+    else:
+        why = "the data centers known to begin so; RunPod has names of data centers only"
+        rows.approximate("regions", "dataCenterIds", body["dataCenterIds"], why)
     if spec.cloud is None:
         rows.unset("cloud", "RunPod chooses")
     else:
@@ -199,15 +195,6 @@ def _placement_rows(
         rows.unsupported("public", "every request needs an API key of the account")
     else:
         rows.unset("public", "every request needs an API key" if is_web else "not a web function")
-
-
-def _check_region(region: str) -> None:
-    if not _DATA_CENTER.match(region):
-        raise SpecError(
-            f"regions: {region!r} is no data center of RunPod",
-            next_step="name data centers, such as EU-RO-1 or US-TX-3; the console lists them",
-            provider="runpod",
-        )
 
 
 def _option_row(rows: Rows, spec: FunctionSpec) -> None:

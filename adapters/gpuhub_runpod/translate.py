@@ -30,6 +30,7 @@ from gpuhub_runpod.container import (
 from gpuhub_runpod.limits import limits_body
 from gpuhub_runpod.options import read_options
 from gpuhub_runpod.prices import estimate
+from gpuhub_runpod.regions import data_centers
 from gpuhub_runpod.rows import make_rows
 from gpuhub_runpod.ship import ship
 
@@ -155,7 +156,7 @@ def _body(wanted: _Wanted) -> dict[str, Any]:
         **compute_body(spec, wanted.selection, wanted.own),
         **limits,
         "flashboot": _flashboot(wanted),
-        "dataCenterIds": list(spec.regions),
+        "dataCenterIds": data_centers(spec.regions),
         "networkVolumes": [f"{{{{volumes.{name}}}}}" for name in _volume_names(wanted)],
         "ports": ["8000/http", "8001/http"] if wanted.is_web else [],
         "registry": None,

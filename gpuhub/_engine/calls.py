@@ -93,6 +93,7 @@ class Calls:
             CallFailed: See its subclasses; a local timeout cancels the remote call first.
             ProviderError: The provider refused the call: it has not run.
         """
+        require(self.adapter, Feature.INVOKE)
         settings = settings.with_key()
         started = io.now()
         state = await self._submit(io, ref, payload, settings, self._long_poll(settings.budget_s))

@@ -90,8 +90,8 @@ class AsyncTransport:
             request = httpx.Request(
                 outgoing.request.method,
                 outgoing.url,
-                headers={**client.headers, **outgoing.headers},
-                content=outgoing.content if file is None else _AsyncFileBody(file),
+                headers={**client.headers, **_length_of(outgoing), **outgoing.headers},
+                content=_body_of(outgoing) if file is None else _AsyncFileBody(file),
                 extensions={"timeout": outgoing.timeouts},
             )
             transport = client._transport_for_url(request.url)  # noqa: SLF001
@@ -188,3 +188,36 @@ class _AsyncFileBody:
         if not chunk:
             raise StopAsyncIteration
         return chunk
+
+
+PIECE_BYTES = 256 * 1024
+"""Larger bodies are handed over in pieces: one write of all of it would hold up the loop."""
+
+
+def _body_of(outgoing: Outgoing) -> bytes | _Pieces | None:
+    content = outgoing.content
+    return content if content is None or len(content) <= PIECE_BYTES else _Pieces(content)
+
+
+def _length_of(outgoing: Outgoing) -> dict[str, str]:
+    """The length of a body that goes in pieces, which would otherwise be sent without one."""
+    pieces = _body_of(outgoing)
+    return {"content-length": str(len(pieces.content))} if isinstance(pieces, _Pieces) else {}
+
+
+class _Pieces:
+    """Bytes in pieces; not a generator, as :class:`_AsyncFileBody`."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self._at = 0
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = self.content[self._at : self._at + PIECE_BYTES]
+        if not piece:
+            raise StopAsyncIteration
+        self._at += len(piece)
+        return piece

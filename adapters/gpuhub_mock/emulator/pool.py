@@ -297,7 +297,10 @@ class Pool:
             times += [self._timeout_at(call) for call in worker.calls if call.hangs]
         if not self.fleet.is_busy():
             times += self._queue_events()
-        return min((time for time in times if self.at < time < math.inf), default=None)
+        # Code that really runs takes no virtual time: no move may carry it past its timeout.
+        running = [call for worker in self.workers for call in worker.calls if not call.hangs]
+        latest = min((self._timeout_at(call) for call in running), default=math.inf)
+        return min((time for time in times if self.at < time < latest), default=None)
 
     def timeout_s(self, call: Call) -> float:
         """Seconds a run of a call may take."""

@@ -456,3 +456,27 @@ def test_a_provider_that_was_shut_down_takes_no_call(lab) -> None:
     lab.cloud.stop()
     with pytest.raises(ProviderUnavailable, match="shut down"):
         lab.submit(ref, x=1)
+
+
+def test_a_cold_start_does_not_carry_running_code_past_its_timeout(lab) -> None:
+    """Virtual time waits for code that really runs."""
+    gates = lab.functions.GATES
+    gates["first"], gates["second"] = threading.Event(), threading.Event()
+    gates["second"].set()
+    lab.cloud.fail(Fault("cold_start", delay_s=1.0), on="submit", times=1)
+    ref = lab.deploy("gate", timeout=5, options={"mock": {"cold_start_s": 600.0}})
+    ended = {}
+
+    def call(name: str) -> None:
+        ended[name] = lab.submit(ref, name=name, wait_s=3000.0)
+
+    threads = [threading.Thread(target=call, args=(name,)) for name in ("first", "second")]
+    threads[0].start()
+    while lab.status(ref).in_flight != 1:
+        time.sleep(0.005)
+    threads[1].start()
+    threads[1].join(0.1)
+    gates["first"].set()
+    for thread in threads:
+        thread.join(10)
+    assert [ended[name].phase for name in ("first", "second")] == [Phase.SUCCEEDED] * 2

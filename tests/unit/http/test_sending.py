@@ -50,6 +50,18 @@ def test_request_arrives_as_written(serve, connect):
     assert received.headers["user-agent"].startswith("gpuhub/")
 
 
+@pytest.mark.parametrize("size", [256 * 1024, 256 * 1024 + 1, 3_000_001])
+def test_large_bodies_travel_whole(serve, connect, size):
+    """With their length, and without holding up a loop (aiohttp warns of that)."""
+    server = serve()
+    client = connect(server.url)
+    body = bytes(range(251)) * (size // 251 + 1)
+    client.send(Request("POST", "/a", body=body[:size]))
+    [received] = server.received
+    assert received.body == body[:size]
+    assert received.headers["content-length"] == str(size)
+
+
 def test_bytes_travel_unchanged(serve, connect):
     """A raw body gets no content type of ours, and a header of the request wins."""
     server = serve()

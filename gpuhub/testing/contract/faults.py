@@ -112,6 +112,7 @@ class Faults:
         _let_run(bench)
         bench.until(log.lines, "the call to run")
         _let_run(bench)
+        bench.until(lambda: _is_quiet(bench, endpoint), "all calls to end")
         assert log.lines() == ["once"]
 
     def test_an_idempotent_submit_is_sent_again(self, bench: Bench) -> None:
@@ -242,6 +243,12 @@ def _check_unknown(bench: Bench, error: OutcomeUnknown) -> None:
 
 def _submits(bench: Bench, mark: int) -> int:
     return sum(request.operation == "submit" for request in bench.sent_since(mark))
+
+
+def _is_quiet(bench: Bench, endpoint: Any) -> bool:
+    """Whether nothing waits or runs any more, as far as the provider tells."""
+    status = bench.drive.call(endpoint, "status")
+    return not (status.queue_depth or status.in_flight)
 
 
 def _let_run(bench: Bench) -> None:

@@ -114,7 +114,7 @@ def _call_rows(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any], *, is_we
         reason = "in ms; counts from when a worker takes the job"
         rows.exact("timeout", "timeout", body["timeout"], reason)
     if spec.startup_timeout is None:
-        rows.unset("startup_timeout", "RunPod sets no limit to a worker's start")
+        rows.unset("startup_timeout", "a worker may start for as long as it takes")
     else:
         rows.unsupported("startup_timeout", "RunPod sets no limit to a worker's start")
     if spec.retries:

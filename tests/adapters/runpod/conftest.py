@@ -1,0 +1,173 @@
+"""A laboratory: RunPod's adapter in a workspace, and answers that a test scripts."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import respx
+
+from gpuhub import _drive
+from gpuhub.adapter import DeploymentRef
+from gpuhub.bundle import Bundle, build_bundle
+from gpuhub.plan import Plan
+from gpuhub.spec import FunctionSpec
+from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.worker.target import Target
+from gpuhub.workspace import Workspace
+
+PROJECT = Path(__file__).parent / "project"
+API = "https://api.runpod.io/v2"
+DATA = "https://api.runpod.ai/v2"
+SPEC = Path(__file__).parents[3].parent / "shared" / "specs" / "runpod-rest-v2-openapi.json"
+TARGET = Target("shop", "echo")
+SMALL = Bundle({"manifest.json": b"{}", "app/shop.py": b"pass\n"}, TARGET, "ab" * 32)
+
+
+@dataclass
+class Lab:
+    """One workspace with RunPod, one step below the engine."""
+
+    workspace: Workspace
+    clock: VirtualClock
+
+    def __post_init__(self) -> None:
+        self.session = self.workspace.session()
+        self.adapter: Any = self.session.adapter
+        self.io = self.session.connections.blocking()
+
+    def run(self, coroutine: Any) -> Any:
+        return _drive.run(coroutine)
+
+    def items(self, iterator: Any) -> list[Any]:
+        return list(_drive.sync_iter(iterator))
+
+    def plan(self, bundle: Bundle = SMALL, **settings: Any) -> Plan:
+        """Plan a function called ``lab-echo``, without the engine's checks."""
+        given = {"app": "lab", "name": "echo", "target": bundle.target, **settings}
+        plan: Plan = self.adapter.plan(FunctionSpec(**given), bundle)
+        return plan.with_facts(fingerprint="f" * 64)
+
+    def body(self, **settings: Any) -> dict[str, Any]:
+        """Give what a first deploy sends."""
+        steps = {"gpuhub": {"fingerprint": "f" * 64}, "volumes": {"models": "vol1"}}
+        body: dict[str, Any] = self.plan(**settings).request("create", steps).json
+        return body
+
+
+def described(body: dict[str, Any], **facts: Any) -> dict[str, Any]:
+    """Give RunPod's description of an endpoint that was created so."""
+    urls = {"run": f"{DATA}/ep1/run", "runSync": f"{DATA}/ep1/runsync"}
+    if body.get("type") == "LOAD_BALANCER":
+        urls = {"base": "https://ep1.api.runpod.ai"}
+    created = {"id": "ep1", "requestUrls": urls, "createdAt": "2026-11-01T00:00:00Z"}
+    return {**json.loads(json.dumps(body)), **created, **facts}
+
+
+def releases(*diffs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Give a listing of releases, the first argument being version 1."""
+    listed = [
+        {
+            "id": f"rel_{number}",
+            "version": number,
+            "source": "MANUAL",
+            "createdAt": f"2026-11-{number:02}T00:00:00Z",
+            "workerCount": 0,
+            "diff": diff,
+        }
+        for number, diff in enumerate(diffs, 1)
+    ]
+    return {"endpointVersion": len(diffs), "rollout": {}, "releases": listed[::-1]}
+
+
+def worker(status: str, **facts: Any) -> dict[str, Any]:
+    """Give RunPod's description of a worker."""
+    return {"id": f"w-{status.lower()}", "status": status, "isStale": False, "gpuCount": 1, **facts}
+
+
+def reference(**facts: Any) -> DeploymentRef:
+    """Give the identity of a deployment of gpuhub's."""
+    data = {"type": "QUEUE", "timeout_ms": "300000", "max_workers": "3", **facts.pop("data", {})}
+    given = {"provider": "runpod", "name": "lab-echo", "address": "ep1", "version": "1", **facts}
+    return DeploymentRef(**given, data=data)
+
+
+@pytest.fixture
+def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    """Make laboratories; arguments are RunPod's settings."""
+    made: list[Lab] = []
+
+    def make(**options: Any) -> Lab:
+        clock = VirtualClock()
+        workspace = Workspace(
+            "runpod",
+            app="lab",
+            root=tmp_path,
+            provider_options=options,
+            environ={"RUNPOD_API_KEY": "rpa_SECRET"},
+            clock=clock,
+        )
+        made.append(Lab(workspace, clock))
+        return made[-1]
+
+    yield make
+    for lab in made:
+        lab.workspace.close()
+
+
+@pytest.fixture
+def lab(make_lab: Callable[..., Lab]) -> Lab:
+    """One with the default settings."""
+    return make_lab()
+
+
+@pytest.fixture
+def api() -> Iterator[respx.MockRouter]:
+    """RunPod's two hosts, answering what a test says and nothing else."""
+    with respx.mock(using="httpx", assert_all_called=False) as router:
+        yield router
+
+
+@pytest.fixture(scope="session")
+def shop() -> Iterator[ModuleType]:
+    """The module of functions."""
+    sys.path.insert(0, str(PROJECT))
+    yield importlib.import_module("shop")
+    sys.path.remove(str(PROJECT))
+    del sys.modules["shop"]
+
+
+@pytest.fixture(scope="session")
+def bundle_of(shop: ModuleType) -> Callable[[str], Bundle]:
+    """Give the bundle of a function of the module."""
+    made: dict[str, Bundle] = {}
+
+    def bundle(name: str) -> Bundle:
+        if name not in made:
+            made[name] = build_bundle(getattr(shop, name), PROJECT, web=name == "app")
+        return made[name]
+
+    return bundle
+
+
+@pytest.fixture(scope="session")
+def validate() -> Callable[[str, Any], list[str]]:
+    """Compare a JSON value with a schema of RunPod's REST v2 document; gives the problems."""
+    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
+    if not SPEC.is_file():
+        pytest.skip("RunPod's OpenAPI document is not beside the checkout: bodies NOT validated")
+    components = json.loads(SPEC.read_text("utf-8"))["components"]
+
+    def problems(schema: str, value: Any) -> list[str]:
+        whole = {"$ref": f"#/components/schemas/{schema}", "components": components}
+        found = jsonschema.Draft202012Validator(whole).iter_errors(value)
+        return [f"{error.json_path}: {error.message}" for error in found]
+
+    return problems

@@ -1,0 +1,445 @@
+"""Plans: golden requests, RunPod's own schema, a row for every field, nothing dropped."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpuhub.bundle import Bundle
+from gpuhub.errors import GpuHubError, SpecError
+from gpuhub.plan import Fidelity, Plan
+from gpuhub.scaling import Scaling
+from gpuhub.spec import (
+    Batching,
+    Bucket,
+    FunctionSpec,
+    Image,
+    Schedule,
+    Secret,
+    Volume,
+    spec_fields,
+)
+from gpuhub.worker.target import Target
+from gpuhub_runpod.defaults import Defaults
+from gpuhub_runpod.gpus import CARDS
+from gpuhub_runpod.translate import make_plan
+
+GOLDEN = Path(__file__).parent / "golden"
+TARGET = Target("shop.embedding", "embed")
+BUNDLE = Bundle({"manifest.json": b"{}", "app/shop/embedding.py": b"pass\n"}, TARGET, "ab" * 32)
+DEFAULTS = Defaults()
+PYTHON = Image(python="3.12")
+WITH_REGISTRY = Defaults(registry="docker.io/me/workers", registry_auth_id="reg1")
+
+SPECS: dict[str, tuple[Defaults, dict[str, Any]]] = {
+    "minimal": (DEFAULTS, {"image": PYTHON}),
+    "cpu": (DEFAULTS, {"image": PYTHON, "cpu": 3, "memory": 12_000, "disk": 40}),
+    "gpu": (
+        Defaults(local_secrets_in_env=True),
+        {
+            "gpu": ["H100:2", "A100:2"],
+            "disk": 100,
+            "image": Image(python="3.12", pip=["torch==2.9"], apt=["ffmpeg"], commands=["true"]),
+            "scaling": Scaling(
+                min_workers=1, max_workers=8, idle_timeout=120, concurrency=4, scale_up_delay=3
+            ),
+            "timeout": 600,
+            "idempotent": True,
+            "env": {"MODEL": "small"},
+            "secrets": ["HF_TOKEN", Secret.from_local_env("LOCAL_TOKEN")],
+            "volumes": {"/models": Volume("models")},
+            "regions": ["EU-RO-1", "US-TX"],
+            "snapshot": "gpu",
+            "min_cuda": "12.4",
+            "options": {"runpod": {"prefetch": 1, "ttl": 3600}},
+        },
+    ),
+    "own-image": (
+        DEFAULTS,
+        {
+            "gpu": "L40S",
+            "image": Image("docker.io/me/worker:1", registry_secret="my-registry"),
+            "scaling": Scaling(target_in_flight=6),
+        },
+    ),
+    "own-worker": (
+        DEFAULTS,
+        {
+            "gpu": "L40S",
+            "image": Image("docker.io/me/worker:1"),
+            "options": {"runpod": {"image_has_worker": True, "flashboot": "PRIORITY_FLASHBOOT"}},
+        },
+    ),
+    "registry": (
+        WITH_REGISTRY,
+        {
+            "gpu": "B200",
+            "image": Image(python="3.12", pip=["numpy>=2"]),
+            "options": {"runpod": {"ship": "registry"}},
+        },
+    ),
+    "web": (
+        DEFAULTS,
+        {
+            "image": PYTHON,
+            "gpu": "L4",
+            "target": Target("shop.site", "app", "web", is_async=True),
+            "scaling": Scaling(concurrency=16),
+        },
+    ),
+}
+
+CHANGES: dict[str, list[dict[str, Any]]] = {
+    "name": [{"name": "other"}],
+    "target": [
+        {"target": Target("shop.embedding", "other")},
+        {"target": Target("shop.site", "app", "web")},
+    ],
+    "gpu": [{"gpu": each} for each in ("A100", "H100:2", ["H100", "L4"], "T4")],
+    "cpu": [{"cpu": each} for each in (2, 3, 4, 64)],
+    "memory": [{"memory": each} for each in (2048, 5000, 500_000)],
+    "disk": [{"disk": 20}],
+    "image.reference": [{"image": Image("docker.io/me/worker:1")}],
+    "image.python": [{"image": Image(python="3.9")}, {"image": Image(python="3.10")}],
+    "image.pip": [{"image": Image(pip="numpy")}],
+    "image.apt": [{"image": Image(apt="git")}],
+    "image.commands": [{"image": Image(commands="true")}],
+    "image.registry_secret": [{"image": Image("a/b:1", registry_secret="r")}],
+    "scaling.mode": [{"scaling": Scaling(mode="active")}],
+    "scaling.min_workers": [{"scaling": Scaling(min_workers=2)}],
+    "scaling.max_workers": [{"scaling": Scaling(max_workers=9)}],
+    "scaling.buffer_workers": [{"scaling": Scaling(buffer_workers=1)}],
+    "scaling.idle_timeout": [{"scaling": Scaling(idle_timeout=each)} for each in (0, 2.5, 9000)],
+    "scaling.concurrency": [{"scaling": Scaling(concurrency=2)}],
+    "scaling.target_in_flight": [
+        {"scaling": Scaling(target_in_flight=3)},
+        {"scaling": Scaling(target_in_flight=3, scale_up_delay=2)},
+    ],
+    "scaling.scale_up_delay": [{"scaling": Scaling(scale_up_delay=each)} for each in (0, 9)],
+    "scaling.scale_window": [{"scaling": Scaling(scale_window=1)}],
+    "timeout": [{"timeout": 301}, {"timeout": 0.5}],
+    "startup_timeout": [{"startup_timeout": 10}],
+    "retries": [{"retries": 1}],
+    "idempotent": [{"idempotent": True}],
+    "batching": [{"batching": Batching(max_size=2, wait=1)}],
+    "env": [{"env": {"A": "1"}}],
+    "secrets": [{"secrets": "A"}, {"secrets": Secret.from_local_env("A")}],
+    "volumes": [
+        {"volumes": {"/a": Volume("a")}},
+        {"volumes": {"/a": Volume("a"), "/b": Volume("b")}},
+        {"volumes": {"/a": Bucket("s3://a/b")}},
+    ],
+    "schedule": [{"schedule": Schedule(every=60)}],
+    "regions": [{"regions": "EU-RO-1"}, {"regions": "EU"}],
+    "cloud": [{"cloud": "aws"}],
+    "snapshot": [{"snapshot": "cpu"}],
+    "min_cuda": [{"min_cuda": "12.4"}, {"gpu": "L4", "min_cuda": "12.4"}],
+    "public": [{"public": True}],
+    "options": [{"options": {"modal": {"a": 1}}}, {"options": {"runpod": {"ttl": 60}}}],
+}
+UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))
+
+
+def plan(defaults: Defaults = DEFAULTS, **settings: Any) -> Plan:
+    """Plan a function."""
+    given = {"app": "shop", "name": "embed", "target": TARGET, "image": PYTHON, **settings}
+    target = given["target"]
+    bundle = Bundle(BUNDLE.files, target, BUNDLE.digest)
+    return make_plan(FunctionSpec(**given), bundle, defaults)
+
+
+def create_body(plan: Plan) -> dict[str, Any]:
+    """Give the body as it is sent, the ids filled in."""
+    steps = {"gpuhub": {"fingerprint": "f" * 64}, "push": {"image": "docker.io/me/w@sha256:1"}}
+    steps |= {"volumes": {"models": "vol1", "a": "vol2"}}
+    steps |= {"registries": {"my-registry": "reg1", "r": "reg2"}}
+    body: dict[str, Any] = plan.request("create", steps).json
+    return body
+
+
+def shown(plan: Plan) -> dict[str, Any]:
+    """Give a plan for a golden file: code by its presence, since it changes with every edit."""
+    document: dict[str, Any] = json.loads(json.dumps(plan.to_dict()))
+    for name in ("spec", "bundle", "schema", "fingerprint"):
+        del document[name]
+    document["ship"]["size"] = "<size>"
+    for request in document["requests"]:
+        body = request.get("json", {})
+        for name in [*body.get("env", {})]:
+            if name.startswith(("GPUHUB_CODE_", "GPUHUB_BOOT")):
+                body["env"][name] = "<code>"
+        if "code" in body:
+            body["code"]["bytes"] = "<size>"
+            body["target"] = body["target"].rpartition("-")[0] + "-<digest>"
+    return document
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_golden_plans(name):
+    """What is sent, and what is said about it, changes only when somebody means it to."""
+    defaults, settings = SPECS[name]
+    document = shown(plan(defaults, **settings))
+    place = GOLDEN / f"{name}.json"
+    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    if UPDATE:
+        place.write_text(text, "utf-8")
+    assert place.read_text("utf-8") == text, "run with UPDATE_GOLDEN=1 and read the difference"
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_bodies_are_what_runpod_documents(name, validate):
+    """RunPod's own schema takes what is sent."""
+    defaults, settings = SPECS[name]
+    assert validate("CreateEndpointRequest", create_body(plan(defaults, **settings))) == []
+
+
+def test_the_schema_does_refuse(validate):
+    """The validator of these tests sees an unknown field and a wrong value."""
+    body = create_body(plan())
+    assert validate("CreateEndpointRequest", {**body, "gpuCount": 1})
+    assert validate("CreateEndpointRequest", {**body, "workers": {"min": -1}})
+
+
+def test_every_field_has_a_change():
+    """A field that is added to the spec is added here."""
+    assert set(CHANGES) == set(spec_fields())
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_one_field_changes_the_plan_or_is_refused(field):
+    """The row says something else, and what counts as sent is sent."""
+    for change in CHANGES[field]:
+        base = {"gpu": change["gpu"]} if field == "min_cuda" and "gpu" in change else {}
+        before = plan(**base)
+        try:
+            after = plan(**change)
+        except SpecError:
+            continue
+        old, new = before.row(field), after.row(field)
+        assert new.set
+        assert (old.native, old.value, old.reason) != (new.native, new.value, new.reason)
+        if new.fidelity in (Fidelity.EXACT, Fidelity.APPROXIMATE):
+            assert create_body(before) != create_body(after), f"{field}: {change}"
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_changed_bodies_are_valid(field, validate):
+    """Whatever a single setting makes of the body, RunPod's schema takes it."""
+    for change in CHANGES[field]:
+        try:
+            body = create_body(plan(**change))
+        except SpecError:
+            continue
+        assert validate("CreateEndpointRequest", body) == [], change
+
+
+REFUSED = [
+    ("scaling.idle_timeout", {"scaling": Scaling(target_in_flight=2, idle_timeout=60)}),
+    ("scaling.idle_timeout", {"scaling": Scaling(idle_timeout=9000)}),
+    ("scaling.target_in_flight", {"scaling": Scaling(target_in_flight=2, scale_up_delay=1)}),
+    ("scaling.buffer_workers", {"scaling": Scaling(buffer_workers=1)}),
+    ("scaling.scale_window", {"scaling": Scaling(scale_window=1)}),
+    ("cpu", {"gpu": "L4", "cpu": 8}),
+    ("memory", {"gpu": "L4", "memory": 8192}),
+    ("min_cuda", {"min_cuda": "12.4"}),
+    ("retries", {"retries": 1}),
+    ("startup_timeout", {"startup_timeout": 10}),
+    ("batching", {"batching": Batching(max_size=2, wait=1)}),
+    ("schedule", {"schedule": Schedule(cron="0 6 * * 1")}),
+    ("cloud", {"cloud": "aws"}),
+    ("public", {"public": True}),
+    ("secrets", {"secrets": Secret.from_local_env("A")}),
+    ("volumes", {"volumes": {"/a": Bucket("s3://a/b")}}),
+    ("volumes", {"volumes": {"/a": Volume("a"), "/b": Volume("b")}}),
+    ("image.python", {"image": Image("a/b:1", python="3.12")}),
+    ("timeout", {"target": Target("s", "app", "web"), "timeout": 400}),
+    (
+        "scaling.scale_up_delay",
+        {"target": Target("s", "a", "web"), "scaling": Scaling(scale_up_delay=1)},
+    ),
+    (
+        "image.pip",
+        {
+            "image": Image("a/b:1", pip="numpy"),
+            "options": {"runpod": {"image_has_worker": True}},
+        },
+    ),
+    (
+        "scaling.concurrency",
+        {
+            "image": Image("a/b:1"),
+            "scaling": Scaling(concurrency=2),
+            "options": {"runpod": {"image_has_worker": True}},
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize(("field", "settings"), REFUSED, ids=[*map(str, range(len(REFUSED)))])
+def test_what_runpod_lacks_is_a_row(field, settings):
+    """It says why, and the engine refuses it by default."""
+    row = plan(**settings).row(field)
+    assert row.fidelity is Fidelity.UNSUPPORTED
+    assert row.set
+    assert row.reason
+
+
+def test_scaling_on_calls_leaves_the_idle_window_to_runpod():
+    """A queue that scales on calls per worker takes no idle timeout, and a row says so."""
+    made = plan(scaling=Scaling(target_in_flight=5))
+    body = create_body(made)
+    assert body["scaling"] == {"type": "REQUEST_COUNT", "requestCount": 5}
+    assert "idleTimeout" not in body["workers"]
+    assert made.row("scaling.idle_timeout").fidelity is Fidelity.UNSUPPORTED
+    assert not made.row("scaling.idle_timeout").set
+
+
+def test_a_web_function_scales_on_requests_and_keeps_its_window():
+    """Load balancers take both."""
+    body = create_body(plan(target=Target("s", "app", "web"), scaling=Scaling(concurrency=9)))
+    assert body["type"] == "LOAD_BALANCER"
+    assert body["scaling"] == {"type": "REQUEST_COUNT", "requestCount": 9}
+    assert body["workers"]["idleTimeout"] == 60
+
+
+def test_local_secrets_are_templates():
+    """Allowed, the plan holds their place and never their value."""
+    made = plan(
+        Defaults(local_secrets_in_env=True), secrets=Secret.from_local_env("TOKEN", env="T")
+    )
+    assert made.row("secrets").fidelity is Fidelity.EMULATED
+    (create,) = [request for request in made.requests if request.step == "create"]
+    assert create.json["env"]["T"] == "{{secret:TOKEN}}"
+
+
+def test_local_secrets_that_are_not_allowed_are_not_sent():
+    """Not even when unsupported settings are only warned about."""
+    assert "A" not in create_body(plan(secrets=Secret.from_local_env("A")))["env"]
+
+
+def test_an_option_of_the_function_allows_local_secrets():
+    """The explicit option wins over the setting."""
+    options = {"runpod": {"local_secrets_in_env": True}}
+    made = plan(secrets=Secret.from_local_env("A"), options=options)
+    assert made.row("secrets").fidelity is Fidelity.EMULATED
+
+
+def test_provider_secrets_are_references():
+    """RunPod's own form, under the name asked for."""
+    body = create_body(plan(secrets=Secret("hf.token:1", env="HF")))
+    assert body["env"]["HF"] == "{{ RUNPOD_SECRET_hf.token:1 }}"
+
+
+@pytest.mark.parametrize(
+    "env", [{"RUNPOD_POD_ID": "x"}, {"GPUHUB_BOOT": "x"}, {"GPUHUB_CODE_7": "x"}]
+)
+def test_reserved_variables_are_refused(env):
+    """RunPod's and the worker's own cannot be set."""
+    with pytest.raises(SpecError, match=next(iter(env))):
+        plan(env=env)
+
+
+def test_the_port_of_a_web_worker_is_reserved():
+    """For web functions only."""
+    plan(env={"PORT": "1"})
+    with pytest.raises(SpecError, match="PORT"):
+        plan(env={"PORT": "1"}, target=Target("s", "app", "web"))
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"flashbot": True}, "did you mean 'flashboot'"),
+        ({"prefetch": 0}, "prefetch"),
+        ({"ttl": 5}, "ttl"),
+        ({"ship": "pigeon"}, "ship"),
+        ({"image_has_worker": "yes"}, "image_has_worker"),
+    ],
+)
+def test_options_are_checked(options, words):
+    """Unknown ones and wrong values are named."""
+    with pytest.raises(SpecError, match=words):
+        plan(options={"runpod": options})
+
+
+def test_an_image_that_is_to_be_run_as_it_is_must_be_named():
+    """There is no such stock image."""
+    with pytest.raises(SpecError, match="image_has_worker"):
+        plan(options={"runpod": {"image_has_worker": True}})
+
+
+def test_an_image_of_the_users_is_warned_about():
+    """Its entrypoint cannot be seen without the network."""
+    made = plan(image=Image("vllm/vllm-openai:1"))
+    assert made.ship.mode == "inline"
+    assert "ENTRYPOINT" in made.warnings[0]
+    assert plan().warnings == ()
+
+
+def test_python_of_no_stock_image():
+    """RunPod's own images have no Python 3.9: the plain one is taken."""
+    assert create_body(plan(gpu="L4", image=Image(python="3.9")))["image"] == "python:3.9-slim"
+    assert plan(gpu="L4").row("image.python").value == "runpod/queue-gpu:py3.12-latest"
+
+
+def test_an_unknown_region():
+    """Another provider's name is refused with RunPod's form."""
+    with pytest.raises(SpecError, match="us-east"):
+        plan(regions="us-east")
+
+
+def test_cpu_workers_have_a_limit():
+    """Asking for more than the largest flavor names both numbers."""
+    with pytest.raises(SpecError, match="32 cores"):
+        plan(cpu=33)
+
+
+def test_costs():
+    """Flex price of the dearest card, times the GPUs of a worker, times warm workers."""
+    cost = plan(gpu=["L4:2", "H100:2"], scaling=Scaling(min_workers=3)).cost
+    assert cost.worker_usd_per_hour == pytest.approx(0.00116 * 3600 * 2)
+    assert cost.idle_usd_per_hour == pytest.approx(0.00116 * 3600 * 6)
+    assert "2026" in cost.source
+    assert plan().cost.worker_usd_per_hour is None
+    assert plan(gpu="RTX-5090").cost.worker_usd_per_hour is None
+
+
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "gpu": st.lists(st.sampled_from(sorted(CARDS)), min_size=1, max_size=3, unique=True),
+        "cpu": st.floats(0.5, 40),
+        "memory": st.integers(1, 200_000),
+        "disk": st.integers(1, 500),
+        "timeout": st.floats(0.001, 604_800),
+        "scaling": st.builds(
+            Scaling,
+            max_workers=st.integers(1, 50),
+            idle_timeout=st.floats(0, 5000),
+            concurrency=st.integers(1, 64),
+            target_in_flight=st.none() | st.integers(1, 64),
+            scale_up_delay=st.none() | st.floats(0, 100),
+        ),
+        "env": st.dictionaries(st.from_regex(r"[A-FH-QS-Z][A-Z]{0,5}", fullmatch=True), st.text()),
+        "regions": st.lists(st.sampled_from(["EU-RO-1", "US", "CA-MTL"]), max_size=2),
+        "snapshot": st.sampled_from(["off", "cpu", "gpu"]),
+    },
+)
+
+
+@given(SETTINGS)
+def test_any_plan_answers_for_every_field(validate, settings):
+    """Every field once; every body one that RunPod's schema takes; or a refusal of ours."""
+    try:
+        made = plan(**settings)
+    except GpuHubError:
+        return
+    assert sorted(row.field for row in made.rows) == sorted(spec_fields())
+    assert validate("CreateEndpointRequest", create_body(made)) == []
+    json.dumps(made.to_dict(), allow_nan=False)

@@ -103,13 +103,13 @@ class Authorization:
         return chosen.scheme == "bearer" or not (was_basic or self._credentials is None)
 
     def scrubbed(self, text: str) -> str:
-        """A text without the password and the tokens."""
-        secrets = [token.value for token in self._tokens.values()]
+        """A text without the password, in the clear or encoded, and without the tokens."""
+        secrets = [token.value.get_secret_value() for token in self._tokens.values()]
         if self._credentials is not None:
-            secrets.append(self._credentials.password)
-        for secret in secrets:
-            if value := secret.get_secret_value():
-                text = text.replace(value, "***")
+            encoded = self._credentials.basic().removeprefix("Basic ")
+            secrets += [encoded, self._credentials.password.get_secret_value()]
+        for secret in filter(None, secrets):
+            text = text.replace(secret, "***")
         return text
 
     def _basic(self) -> SecretHeaders:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import platform as machine
 import re
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from gpuhub.errors import SpecError
 
-__all__ = ["install"]
+__all__ = ["find_uv", "install", "pip_command"]
 
 _SECONDS = 1800
 _TAIL_LINES = 15
@@ -63,14 +64,21 @@ def install(requirements: Sequence[str], folder: Path, python: str, platform: st
         )
 
 
+def find_uv() -> list[str]:
+    """The command that starts uv; empty when it is not installed."""
+    # `uv run` names itself there, and need not be on the path.
+    program = shutil.which(os.environ.get("UV") or "uv") or shutil.which("uv")
+    if program:
+        return [program]
+    return [sys.executable, "-m", "uv"] if importlib.util.find_spec("uv") else []
+
+
 def _installer(folder: Path, python: str, platform: str) -> list[str]:
-    uv = shutil.which("uv")
+    uv = find_uv()
     if uv:
-        return _uv([uv], folder, python, platform)
-    if importlib.util.find_spec("uv"):
-        return _uv([sys.executable, "-m", "uv"], folder, python, platform)
-    if importlib.util.find_spec("pip") and _is_alike(python):
-        return _pip(folder, python, platform)
+        return [*uv, *_uv_arguments(folder, python, platform)]
+    if _has_pip() and _is_alike(python):
+        return pip_command(folder, python, platform, sys.executable)
     raise SpecError(
         f"packages for Python {python} on Linux cannot be chosen here: that needs uv"
         f" (pip judges `; python_version …` by Python {sys.version_info[0]}.{sys.version_info[1]}"
@@ -79,15 +87,18 @@ def _installer(folder: Path, python: str, platform: str) -> list[str]:
     )
 
 
+def _has_pip() -> bool:
+    return importlib.util.find_spec("pip") is not None
+
+
 def _is_alike(python: str) -> bool:
     """Whether pip, which reads markers by the machine it runs on, would choose right."""
     same_python = python == f"{sys.version_info[0]}.{sys.version_info[1]}"
     return same_python and sys.platform == "linux" and machine.machine() == "x86_64"
 
 
-def _uv(uv: list[str], folder: Path, python: str, platform: str) -> list[str]:
+def _uv_arguments(folder: Path, python: str, platform: str) -> list[str]:
     return [
-        *uv,
         "pip",
         "install",
         *("--python", sys.executable),  # only to have one: the wheels are chosen by the next two
@@ -102,13 +113,14 @@ def _uv(uv: list[str], folder: Path, python: str, platform: str) -> list[str]:
     ]
 
 
-def _pip(folder: Path, python: str, platform: str) -> list[str]:
+def pip_command(folder: Path, python: str, platform: str, interpreter: str) -> list[str]:
+    """The command that has pip install wheels; requirements follow."""
     newest = int(platform.rpartition("_")[2])
     tags = [f"manylinux_2_{glibc}_x86_64" for glibc in range(newest, _OLDEST_GLIBC - 1, -1)]
     tags += ["manylinux2014_x86_64", "manylinux2010_x86_64", "manylinux1_x86_64"]
     abis = [f"cp{python.replace('.', '')}", "abi3", "none"]
     return [
-        *(sys.executable, "-m", "pip", "install"),
+        *(interpreter, "-m", "pip", "install"),
         *("--python-version", python, "--implementation", "cp"),
         *(option for tag in tags for option in ("--platform", tag)),
         *(option for abi in abis for option in ("--abi", abi)),

@@ -1,0 +1,32 @@
+"""RunPod on loopback: REST v2, jobs and workers, with state and a controllable clock.
+
+:class:`RunPodEmulator` plays one account. ``gpuhub emulator runpod`` serves one in real time.
+"""
+
+from __future__ import annotations
+
+from gpuhub.testing.emulator.clocks import SystemClock
+from gpuhub_runpod.emulator.emulator import RunPodEmulator
+from gpuhub_runpod.emulator.machines import SdkMissing, sdk_python
+from gpuhub_runpod.emulator.options import DOCUMENTED_QUOTAS, EmulatorOptions, Quota
+
+__all__ = [
+    "DOCUMENTED_QUOTAS",
+    "EmulatorOptions",
+    "Quota",
+    "RunPodEmulator",
+    "SdkMissing",
+    "contract_emulator",
+    "emulator",
+    "sdk_python",
+]
+
+
+def contract_emulator() -> RunPodEmulator:
+    """Give a fresh provider for one test of the contract suite."""
+    return RunPodEmulator()
+
+
+def emulator() -> RunPodEmulator:
+    """Give a provider in real time, as ``gpuhub emulator runpod`` serves it."""
+    return RunPodEmulator(clock=SystemClock())

@@ -1,0 +1,137 @@
+"""Requests that wait, and the time that passes meanwhile.
+
+On a virtual clock nobody else moves time while a client waits for an answer. So when nothing
+really runs, time moves to what is due next; and while something really runs, as fast as real time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from gpuhub.testing.emulator.clocks import ScaledClock, VirtualClock
+
+if TYPE_CHECKING:
+    from gpuhub_runpod.emulator.signals import Signal
+    from gpuhub_runpod.emulator.site import Site
+
+__all__ = ["Pacer", "hold", "wait_until"]
+
+_SLICE_S = 0.02
+_LONGEST_S = 1.0
+_STEP_S = 1e-6
+"""Past what is due: a sum of floats may stop short of it."""
+
+
+async def wait_until(
+    site: Site, signal: Signal, is_done: Callable[[], bool], seconds: float
+) -> bool:
+    """Wait for something to become true.
+
+    Args:
+        site: What all parts share.
+        signal: Fires whenever it may have.
+        is_done: Tells whether it is; called with the lock.
+        seconds: Clock seconds to wait at most.
+
+    Returns:
+        Whether it is true now.
+    """
+    key = object()
+    with site.timeline.lock:
+        deadline = site.timeline.now() + seconds
+        site.waiting[key] = deadline
+        timer = site.timeline.at(deadline, signal.fire)
+    try:
+        while True:
+            with site.timeline.lock:
+                changed = signal.listen()
+                if is_done():
+                    return True
+                if site.timeline.now() >= deadline:
+                    return False
+                site.changed.fire()
+            await changed
+    finally:
+        with site.timeline.lock:
+            timer.cancel()
+            site.waiting.pop(key, None)
+
+
+async def hold(site: Site, signal: Signal, is_settled: Callable[[], bool]) -> None:
+    """Hold a question back for a moment of real time, while what it asks about really happens.
+
+    Who polls on a virtual clock sleeps no real time between two questions: without this a call
+    would run into its time limit before its code has done anything.
+    """
+    if not site.is_virtual:
+        return
+    ends = time.monotonic() + site.options.hold_s
+    while (left := ends - time.monotonic()) > 0:
+        with site.timeline.lock:
+            changed = signal.listen()
+            if is_settled():
+                return
+        await asyncio.wait([changed], timeout=left)
+
+
+class Pacer:
+    """Lets time pass: see the module.
+
+    Args:
+        site: What all parts share.
+    """
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        if self._site.is_virtual:
+            await self._move_time()
+        else:
+            await self._follow_time()
+
+    async def _follow_time(self) -> None:
+        """Let happen what is due, as the clock runs."""
+        clock = self._site.clock
+        rate = getattr(clock, "_rate", 1.0) if isinstance(clock, ScaledClock) else 1.0
+        while True:
+            with self._site.timeline.lock:
+                changed = self._site.changed.listen()
+                due = self._site.timeline.next_due()
+            left = math.inf if due is None else (due - clock.now()) / rate
+            await asyncio.wait([changed], timeout=min(_LONGEST_S, max(0.001, left)))
+            self._site.timeline.settle()
+
+    async def _move_time(self) -> None:
+        while True:
+            with self._site.timeline.lock:
+                changed = self._site.changed.listen()
+                step = self._idle_step()
+            if step is None:
+                began = time.monotonic()
+                waits = bool(self._site.waiting)
+                await asyncio.wait([changed], timeout=_SLICE_S if waits else None)
+                if waits and not changed.done():
+                    self._advance(time.monotonic() - began)
+            else:
+                self._advance(step)
+                await asyncio.sleep(0)
+
+    def _advance(self, seconds: float) -> None:
+        if isinstance(self._site.clock, VirtualClock):
+            self._site.clock.advance(seconds)
+        self._site.timeline.settle()
+
+    def _idle_step(self) -> float | None:
+        """Clock seconds until something is due, if all that is waited for is time."""
+        if not self._site.waiting or self._site.at_work:
+            return None
+        due = self._site.timeline.next_due()
+        until = min(self._site.waiting.values())
+        moment = until if due is None else min(due, until)
+        return max(0.0, moment - self._site.clock.now()) + _STEP_S

@@ -62,9 +62,11 @@ def make_rows(
 def _slots_note(env: Mapping[str, str], *, is_web: bool) -> str:
     if is_web:
         return "further requests wait in the worker"
+    if env["GPUHUB_PREFETCH"] == "1":
+        return "held by the worker; it takes no job ahead, so RunPod's loop adds up to a second"
     return (
-        "held by the worker; while jobs are shorter than a second it holds up to "
-        f"{env['GPUHUB_PREFETCH']} of them (prefetch) or twice the concurrency, as RunPod's loop "
+        "held by the worker; while jobs are shorter than a second it takes some ahead, up to "
+        f"{env['GPUHUB_PREFETCH']} (prefetch) or twice the concurrency in all, as RunPod's loop "
         "waits a second whenever a worker is full"
     )
 

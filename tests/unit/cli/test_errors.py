@@ -9,6 +9,7 @@ import pytest
 from gpuhub import errors
 from gpuhub.cli.exit_codes import EXIT_CODES
 from gpuhub.cli.failures import NotConfirmed
+from gpuhub.registry import available
 
 
 def shown(answer, project):
@@ -50,7 +51,7 @@ def test_unknown_provider(project, cli):
     answer = cli("plan", "app.py", "--provider", "mok")
     assert answer.code == 2
     assert shown(answer, project) == (
-        "error: unknown provider 'mok'; registered: mock\n"
+        f"error: unknown provider 'mok'; registered: {', '.join(available())}\n"
         "  Next: did you mean 'mock'? set `provider` in gpuhub.toml or GPUHUB_PROVIDER to one of "
         "them\n"
     )

@@ -13,6 +13,7 @@ from typer.main import get_command
 from gpuhub.cli.app import app
 from gpuhub.cli.completion import complete_deployments, complete_providers
 from gpuhub.cli.exit_codes import EXIT_CODES
+from gpuhub.registry import available
 
 VERBS = (
     *("init", "plan", "diff", "deploy", "serve", "invoke", "map", "status", "scale", "logs"),
@@ -73,7 +74,8 @@ def test_version(cli):
 
 def test_providers_are_completed(acme):
     """The installed adapters."""
-    assert complete_providers("") == ["acme", "mock"]
+    assert complete_providers("") == list(available())
+    assert {"acme", "mock"} <= set(available())
     assert complete_providers("mo") == ["mock"]
 
 
@@ -97,7 +99,7 @@ def test_shell_completion(deployed, shell):
     answer = shell(**asked, COMP_WORDS="gpuhub status ")
     assert answer.out.split() == ["double", "spell"]
     answer = shell(**asked, COMP_WORDS="gpuhub providers ")
-    assert answer.out.split() == ["mock"]
+    assert answer.out.split() == list(available())
 
 
 def test_install_completion_is_offered(cli):

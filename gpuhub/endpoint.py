@@ -10,7 +10,7 @@ from typing_extensions import ParamSpec, TypeVar, override
 
 from gpuhub._endpoint_uses import EndpointUses
 from gpuhub._engine.calls import CallSettings
-from gpuhub._map import MapOptions, map_blocking, map_on_loop
+from gpuhub._map import MapOptions, MapSource, map_blocking, map_on_loop
 from gpuhub._wire import Wire
 from gpuhub.adapter import DeploymentRef, EndpointStatus, LogLine, Version
 from gpuhub.call import Call
@@ -218,7 +218,7 @@ class Endpoint(EndpointUses[R], Generic[P, R]):
         options = MapOptions(
             concurrency, ordered, return_exceptions, journal, retry_failed, progress
         )
-        return map_blocking(self, iterables, options)
+        return map_blocking(self._map_source(), iterables, options)
 
     def map_async(
         self,
@@ -234,7 +234,7 @@ class Endpoint(EndpointUses[R], Generic[P, R]):
         options = MapOptions(
             concurrency, ordered, return_exceptions, journal, retry_failed, progress
         )
-        return map_on_loop(self, iterables, options)
+        return map_on_loop(self._map_source(), iterables, options)
 
     # Operations
 
@@ -318,6 +318,9 @@ class Endpoint(EndpointUses[R], Generic[P, R]):
     async def delete_async(self) -> None:
         """Remove all that deploy made: the deployment stops billing."""
         await self._session.run_async(self._delete)
+
+    def _map_source(self) -> MapSource:
+        return MapSource(self.name, self._session, self._wire, self._settings, self._resolve)
 
     def _copy(self, settings: CallSettings) -> Endpoint[P, R]:
         return Endpoint(

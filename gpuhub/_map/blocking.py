@@ -8,67 +8,39 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from gpuhub import _drive
-from gpuhub._map.items import (
-    Item,
-    ItemRunner,
-    MapOptions,
-    Outcome,
-    encoded_items,
-    open_run,
-)
+from gpuhub._map.items import Item, ItemRunner, MapOptions, MapSource, Outcome, opened
 from gpuhub._map.progress import ProgressShown
-from gpuhub.errors import GpuHubError
 
 if TYPE_CHECKING:
     from gpuhub._engine.calls import BoundedIo
-    from gpuhub.adapter import CallRef, DeploymentRef
-    from gpuhub.endpoint import Endpoint
+    from gpuhub.adapter import CallRef
 
 CANCEL_WITHIN_S = 1.5
 
 
 def map_blocking(
-    endpoint: Endpoint[..., Any], iterables: tuple[Iterable[Any], ...], options: MapOptions
+    source: MapSource, iterables: tuple[Iterable[Any], ...], options: MapOptions
 ) -> Iterator[Any]:
     """Give results as they are asked for."""
-    ref = endpoint.ref
-    opened = open_run(endpoint, options)
-    # Connections of its own: a map that is stopped cuts them without harming other calls.
-    connections = endpoint._session.new_connections(options.concurrency)  # noqa: SLF001
+    ref = source.session.run(source.resolve)
     in_flight: dict[int, CallRef] = {}
-    runner = ItemRunner(
-        endpoint._session.calls,  # noqa: SLF001
-        ref,
-        endpoint._settings,  # noqa: SLF001
-        opened[1] if opened else None,
-        options.retry_failed,
-        in_flight.__setitem__,
-    )
-    pool = _Pool(runner, connections.blocking(), options.concurrency, in_flight)
-    items = encoded_items(lambda args: endpoint._encode(args, {}), iterables)  # noqa: SLF001
-    try:
-        with ProgressShown.of(options.progress, endpoint.name, iterables) as shown:
-            for outcome in _outcomes(pool, items, options):
-                shown.step()
-                try:
-                    value = outcome_value(endpoint, ref, outcome)
-                except GpuHubError as error:
-                    if not options.return_exceptions:
-                        raise
-                    value = error
-                yield value
-    finally:
-        pool.stop()
-        connections.close()
-        if opened:
-            opened[1].close()
-            opened[0].close()
+    # Connections of its own: a map that is stopped cuts them without harming other calls.
+    with (
+        closing(source.session.new_connections(options.concurrency)) as connections,
+        opened(source, ref, options, in_flight.__setitem__) as runner,
+        _Pool(runner, connections.blocking(), options.concurrency, in_flight) as pool,
+        ProgressShown.of(options.progress, source.name, iterables) as shown,
+    ):
+        for outcome in _outcomes(pool, source.items(iterables), options):
+            shown.step()
+            yield source.value(ref, outcome, options)
 
 
 def _outcomes(pool: _Pool, items: Iterator[Item], options: MapOptions) -> Iterator[Outcome]:
@@ -96,13 +68,6 @@ def _outcomes(pool: _Pool, items: Iterator[Item], options: MapOptions) -> Iterat
             exhausted = True
 
 
-def outcome_value(endpoint: Endpoint[..., Any], ref: DeploymentRef, outcome: Outcome) -> Any:
-    """The function's value, or raise what went wrong."""
-    if outcome.error is not None:
-        raise outcome.error
-    return endpoint._wire.value(outcome.state(ref))  # noqa: SLF001
-
-
 @dataclass
 class _Pool:
     """Daemon threads that run items; started when there is work for them."""
@@ -116,6 +81,12 @@ class _Pool:
     threads: list[threading.Thread] = field(default_factory=list)
     outstanding: int = 0
     stopped: threading.Event = field(default_factory=threading.Event)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop()
 
     def submit(self, item: Item) -> None:
         self.outstanding += 1

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,7 +23,8 @@ from gpuhub.journal import Finished, Journal, Started
 
 if TYPE_CHECKING:
     from gpuhub._engine.calls import BoundedIo, Calls, CallSettings
-    from gpuhub.endpoint import Endpoint
+    from gpuhub._session import Session
+    from gpuhub._wire import Wire
     from gpuhub.journal import MapRun
 
 Progress = Callable[[int, int | None], None]
@@ -73,15 +75,42 @@ class Outcome:
         return CallState(call, Phase.SUCCEEDED, output=self.output)
 
 
-def encoded_items(
-    encode: Callable[[tuple[Any, ...]], bytes], iterables: tuple[Iterable[Any], ...]
-) -> Iterator[Item]:
-    """Encode items one by one, as they are asked for."""
-    if not iterables:
-        msg = "map needs at least one iterable"
-        raise SpecError(msg, next_step="embed.map(inputs)")
-    for index, arguments in enumerate(zip(*iterables, strict=False)):
-        yield Item(index, encode(arguments))
+@dataclass(frozen=True, slots=True)
+class MapSource:
+    """Whose function is mapped: what a map needs of an endpoint.
+
+    Attributes:
+        name: The deployment's name.
+        session: The provider.
+        wire: How arguments and results travel.
+        settings: How calls are made.
+        resolve: Finds the deployment.
+    """
+
+    name: str
+    session: Session
+    wire: Wire
+    settings: CallSettings
+    resolve: Callable[[BoundedIo], Coroutine[Any, Any, DeploymentRef]]
+
+    def items(self, iterables: tuple[Iterable[Any], ...]) -> Iterator[Item]:
+        """Encode items one by one, as they are asked for."""
+        if not iterables:
+            msg = "map needs at least one iterable"
+            raise SpecError(msg, next_step="embed.map(inputs)")
+        for index, arguments in enumerate(zip(*iterables, strict=False)):
+            yield Item(index, self.wire.encode(arguments, {}))
+
+    def value(self, ref: DeploymentRef, outcome: Outcome, options: MapOptions) -> Any:
+        """The function's value, or what went wrong: raised, unless it is to be the value."""
+        try:
+            if outcome.error is not None:
+                raise outcome.error
+            return self.wire.value(outcome.state(ref))
+        except GpuHubError as error:
+            if options.return_exceptions:
+                return error
+            raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +208,20 @@ def _raised(payload: bytes) -> bool:
     return payload.lstrip().startswith(b'{"gpuhub_error"')
 
 
-def open_run(endpoint: Endpoint[..., Any], options: MapOptions) -> tuple[Journal, MapRun] | None:
-    """The journal of a map, or ``None`` without one."""
+@contextmanager
+def opened(
+    source: MapSource,
+    ref: DeploymentRef,
+    options: MapOptions,
+    accepted: Callable[[int, CallRef], None] = lambda *_: None,
+) -> Iterator[ItemRunner]:
+    """A runner of items, its journal open as long as the block lasts."""
+    calls, settings = source.session.calls, source.settings
     if options.journal is None:
-        return None
-    journal = Journal(Path(options.journal))
-    return journal, journal.open_map(function=endpoint.name)
+        yield ItemRunner(calls, ref, settings, None, options.retry_failed, accepted)
+        return
+    with (
+        closing(Journal(Path(options.journal))) as journal,
+        closing(journal.open_map(function=source.name)) as run_log,
+    ):
+        yield ItemRunner(calls, ref, settings, run_log, options.retry_failed, accepted)

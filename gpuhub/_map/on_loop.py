@@ -4,61 +4,32 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from gpuhub._map.blocking import outcome_value
-from gpuhub._map.items import (
-    Item,
-    ItemRunner,
-    MapOptions,
-    Outcome,
-    encoded_items,
-    open_run,
-)
+from gpuhub._map.items import Item, ItemRunner, MapOptions, MapSource, Outcome, opened
 from gpuhub._map.progress import ProgressShown
-from gpuhub.errors import GpuHubError
 
 if TYPE_CHECKING:
     from gpuhub._engine.calls import BoundedIo
-    from gpuhub.endpoint import Endpoint
 
 
 async def map_on_loop(
-    endpoint: Endpoint[..., Any], iterables: tuple[Iterable[Any], ...], options: MapOptions
+    source: MapSource, iterables: tuple[Iterable[Any], ...], options: MapOptions
 ) -> AsyncIterator[Any]:
     """Give results as they are asked for."""
-    session = endpoint._session  # noqa: SLF001
-    ref = await session.run_async(endpoint._resolve)  # noqa: SLF001
-    connections = session.new_connections(options.concurrency)
-    io = connections.asynchronous()
-    opened = open_run(endpoint, options)
-    runner = ItemRunner(
-        session.calls,
-        ref,
-        endpoint._settings,  # noqa: SLF001
-        opened[1] if opened else None,
-        options.retry_failed,
-        lambda *_: None,
-    )
-    items = encoded_items(lambda args: endpoint._encode(args, {}), iterables)  # noqa: SLF001
-    tasks = _Tasks(runner, io, options)
+    ref = await source.session.run_async(source.resolve)
+    connections = source.session.new_connections(options.concurrency)
     try:
-        with ProgressShown.of(options.progress, endpoint.name, iterables) as shown:
-            async for outcome in tasks.outcomes(items):
-                shown.step()
-                try:
-                    value = outcome_value(endpoint, ref, outcome)
-                except GpuHubError as error:
-                    if not options.return_exceptions:
-                        raise
-                    value = error
-                yield value
+        with (
+            opened(source, ref, options) as runner,
+            ProgressShown.of(options.progress, source.name, iterables) as shown,
+        ):
+            async with _Tasks(runner, connections.asynchronous(), options) as tasks:
+                async for outcome in tasks.outcomes(source.items(iterables)):
+                    shown.step()
+                    yield source.value(ref, outcome, options)
     finally:
-        await tasks.stop()
         await connections.aclose()
-        if opened:
-            opened[1].close()
-            opened[0].close()
 
 
 class _Tasks:
@@ -70,6 +41,12 @@ class _Tasks:
         self._options = options
         self._places = asyncio.Semaphore(options.concurrency)
         self._window: list[asyncio.Task[Outcome]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.stop()
 
     async def outcomes(self, items: Iterator[Item]) -> AsyncIterator[Outcome]:
         """Keep the window full and give outcomes, in the items' order if asked."""

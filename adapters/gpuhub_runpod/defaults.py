@@ -27,7 +27,7 @@ class Defaults:
     gpu_image: str = "runpod/queue-gpu:py{python}-latest"
     cpu_image: str = "runpod/queue:py{python}-latest"
     web_image: str = "python:{python}-slim"
-    prefetch: int = 4
+    prefetch: int = 100
     flashboot: bool = False
     local_secrets_in_env: bool = False
     registry: str | None = None

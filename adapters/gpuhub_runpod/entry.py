@@ -3,7 +3,7 @@
 RunPod's loop waits a second whenever its worker is full, so a worker with one slot does one job a
 second, however short it is. Here it holds more jobs while they are short, and a limit of our own
 keeps the user's concurrency. While jobs are long it holds no more than it runs: what it holds in
-vain no other worker could take, and RunPod's time limit runs.
+vain no other worker can take, and RunPod's time limit for the job runs.
 
 Standard library, gpuhub's worker and RunPod's SDK only; Python 3.9 or newer.
 """
@@ -40,6 +40,11 @@ SHORT_S = 1.0
 """Jobs up to this long are short: RunPod's loop would add as much."""
 
 _REMEMBERED = 8
+_TICK_S = 0.001
+_LEAST = 4
+"""RunPod's loop counts a job twice for a moment: with fewer it takes itself for full."""
+_STEPS = (1, 4, 16, 64)
+_FAR_OFF = 16
 _RESULT_LIMITS = {"sync": 20_000_000, "async": 10_000_000, "chunk": 1_000_000}
 _ROOM = 2_000
 _SECRET = re.compile(r"\{\{\s*RUNPOD_SECRET_(.+?)\s*\}\}")
@@ -59,7 +64,7 @@ def main(folder: Path) -> None:
         return
     if not handler.target.is_async:
         handler.prepare()
-    prefetch = int(os.environ.get("GPUHUB_PREFETCH", "4"))
+    prefetch = int(os.environ.get("GPUHUB_PREFETCH", "100"))
     slots = Slots(concurrency, prefetch)
     import runpod
 
@@ -71,17 +76,24 @@ def main(folder: Path) -> None:
 class Slots:
     """How many jobs run at once, and how many the worker holds.
 
+    RunPod's loop gives a worker at most as many jobs a second as it may hold. So it holds what it
+    ends in a second, as the last jobs went, in coarse steps: the loop lets a worker run empty
+    before it changes the number.
+
     Args:
         concurrency: Jobs that run at once.
-        prefetch: Jobs the worker holds, at least, while they are short; 1: never more than run.
+        prefetch: Most jobs the worker holds, if more than run; 1: never more.
         clock: Gives seconds.
     """
 
     def __init__(
-        self, concurrency: int, prefetch: int = 4, clock: Callable[[], float] = time.monotonic
+        self, concurrency: int, prefetch: int = 100, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.concurrency = concurrency
-        self._held = concurrency if prefetch == 1 else max(prefetch, 2 * concurrency)
+        most = concurrency if prefetch == 1 else max(prefetch, concurrency)
+        least = max(_LEAST, 2 * concurrency)
+        self._levels = [min(most, least * step) for step in _STEPS]
+        self._held = concurrency
         self._clock = clock
         self._recent: deque[float] = deque(maxlen=_REMEMBERED)
         self._running: dict[int, float] = {}
@@ -92,10 +104,19 @@ class Slots:
         """Give the number of jobs to hold; RunPod's loop asks before it fetches."""
         with self._lock:
             now = self._clock()
-            longest = max(
-                [*self._recent, *(now - begun for begun in self._running.values())], default=None
-            )
-        return self._held if longest is not None and longest <= SHORT_S else self.concurrency
+            running = [now - begun for begun in self._running.values()]
+            longest = max([*self._recent, *running], default=None)
+            if not self._recent or longest is None or longest > SHORT_S:
+                self._held = self.concurrency
+            else:
+                self._held = self._chosen(self.concurrency * SHORT_S / max(longest, _TICK_S))
+            return self._held
+
+    def _chosen(self, ended: float) -> int:
+        """Give the level for so many jobs a second; the present one unless it is far off."""
+        if self._held > self.concurrency and ended <= self._held <= _FAR_OFF * ended:
+            return self._held
+        return next((level for level in self._levels if level >= ended), self._levels[-1])
 
     @contextmanager
     def timed(self) -> Iterator[None]:

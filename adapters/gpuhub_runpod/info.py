@@ -31,7 +31,7 @@ _KEYS = (
         help="image of CPU functions that name none",
     ),
     SettingKey("web_image", default="python:{python}-slim", help="the same for CPU web functions"),
-    SettingKey("prefetch", int, 4, help="most jobs a worker holds while jobs are short"),
+    SettingKey("prefetch", int, 100, help="most jobs a worker holds while jobs are short"),
     SettingKey("flashboot", bool, default=False, help="FlashBoot where snapshot is not set"),
     SettingKey(
         "local_secrets_in_env",

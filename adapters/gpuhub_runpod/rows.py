@@ -65,9 +65,9 @@ def _slots_note(env: Mapping[str, str], *, is_web: bool) -> str:
     if env["GPUHUB_PREFETCH"] == "1":
         return "held by the worker; it takes no job ahead, so RunPod's loop adds up to a second"
     return (
-        "held by the worker; while jobs are shorter than a second it takes some ahead, up to "
-        f"{env['GPUHUB_PREFETCH']} (prefetch) or twice the concurrency in all, as RunPod's loop "
-        "waits a second whenever a worker is full"
+        "held by the worker; while jobs are shorter than a second it takes as many ahead as it "
+        f"ends in a second, 4 at least and {env['GPUHUB_PREFETCH']} (prefetch) at most, as "
+        "RunPod's loop waits a second whenever a worker is full"
     )
 
 

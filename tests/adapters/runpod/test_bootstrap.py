@@ -163,6 +163,9 @@ class WorkerApi(http.server.ThreadingHTTPServer):
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
+    def handle_error(self, *_: Any) -> None:
+        """Say nothing when a worker was killed while it waited."""
+
 
 class _WorkerApiRequest(http.server.BaseHTTPRequestHandler):
     server: WorkerApi

@@ -228,48 +228,66 @@ def test_a_worker_holds_no_more_than_it_runs_until_it_knows():
     assert Slots(8).wanted() == 8
 
 
-def test_short_jobs_are_held_ahead():
-    """RunPod's loop waits a second whenever its worker is full: so it never is."""
+@pytest.mark.parametrize(
+    ("concurrency", "seconds", "held"),
+    [(1, 1.0, 4), (1, 0.3, 4), (1, 0.2, 16), (1, 0.001, 100), (8, 1.0, 16), (8, 0.2, 64)],
+)
+def test_short_jobs_are_held_ahead(concurrency, seconds, held):
+    """As many as end in a second: RunPod's loop gives no more a second than may be held."""
     clock = Stopwatch()
-    slots = Slots(1, 4, clock)
-    run_for(slots, clock, 0.01)
-    assert slots.wanted() == 4
-    slots = Slots(8, 4, clock)
-    run_for(slots, clock, 1.0)
+    slots = Slots(concurrency, 100, clock)
+    run_for(slots, clock, seconds)
+    assert slots.wanted() == held
+
+
+def test_the_number_is_kept_while_it_is_near():
+    """RunPod's loop lets the worker run empty before it changes it."""
+    clock = Stopwatch()
+    slots = Slots(1, 100, clock)
+    run_for(slots, clock, 0.1)
     assert slots.wanted() == 16
+    for seconds in (0.2, 0.4, 0.07, 0.9):
+        for _ in range(8):
+            run_for(slots, clock, seconds)
+        assert slots.wanted() == 16, seconds
+    for _ in range(8):
+        run_for(slots, clock, 0.01)
+    assert slots.wanted() == 100
 
 
-def test_long_jobs_are_not():
+def test_long_jobs_are_not_held():
     """One long job among the last eight, or one that is running, is enough."""
     clock = Stopwatch()
-    slots = Slots(1, 4, clock)
-    run_for(slots, clock, 0.01)
+    slots = Slots(1, 100, clock)
+    run_for(slots, clock, 0.3)
+    assert slots.wanted() == 4
     with slots.timed():
         clock.now += 1.5
         assert slots.wanted() == 1
     for _ in range(7):
-        run_for(slots, clock, 0.01)
+        run_for(slots, clock, 0.3)
         assert slots.wanted() == 1
-    run_for(slots, clock, 0.01)
+    run_for(slots, clock, 0.3)
     assert slots.wanted() == 4
 
 
-def test_prefetch_can_be_switched_off():
+@pytest.mark.parametrize(("prefetch", "held"), [(1, 2), (2, 2), (3, 3), (100, 100)])
+def test_prefetch_is_a_limit(prefetch, held):
     """With 1 a worker never holds more than it runs."""
     clock = Stopwatch()
-    slots = Slots(2, 1, clock)
-    run_for(slots, clock, 0.01)
-    assert slots.wanted() == 2
+    slots = Slots(2, prefetch, clock)
+    run_for(slots, clock, 0.001)
+    assert slots.wanted() == held
 
 
-@given(st.integers(1, 64), st.integers(1, 64), st.lists(st.floats(0, 3), max_size=20))
+@given(st.integers(1, 64), st.integers(1, 200), st.lists(st.floats(0, 3), max_size=20))
 def test_a_worker_never_holds_less_than_it_runs(concurrency, prefetch, seconds):
-    """Whatever the jobs were like."""
+    """Nor more than it may, whatever the jobs were like."""
     clock = Stopwatch()
     slots = Slots(concurrency, prefetch, clock)
     for each in seconds:
         run_for(slots, clock, each)
-    assert concurrency <= slots.wanted() <= max(prefetch, 2 * concurrency)
+        assert concurrency <= slots.wanted() <= max(prefetch, concurrency)
 
 
 @pytest.fixture

@@ -95,60 +95,62 @@ class DataCenter:
         }
 
 
+_POOLS: dict[str, tuple[float, tuple[tuple[str, int], ...]]] = {
+    "AMPERE_16": (
+        0.00016,
+        (
+            ("NVIDIA RTX A4000", 16),
+            ("NVIDIA RTX A4500", 20),
+            ("NVIDIA RTX 4000 Ada Generation", 20),
+            ("NVIDIA RTX 2000 Ada Generation", 16),
+        ),
+    ),
+    "AMPERE_24": (
+        0.00019,
+        (("NVIDIA L4", 24), ("NVIDIA RTX A5000", 24), ("NVIDIA GeForce RTX 3090", 24)),
+    ),
+    "ADA_24": (0.00031, (("NVIDIA GeForce RTX 4090", 24),)),
+    "ADA_32_PRO": (0.00044, (("NVIDIA GeForce RTX 5090", 32),)),  # the price is a guess
+    "AMPERE_48": (0.00034, (("NVIDIA A40", 48), ("NVIDIA RTX A6000", 48))),
+    "ADA_48_PRO": (
+        0.00053,
+        (("NVIDIA L40", 48), ("NVIDIA L40S", 48), ("NVIDIA RTX 6000 Ada Generation", 48)),
+    ),
+    "AMPERE_80": (0.00076, (("NVIDIA A100 80GB PCIe", 80), ("NVIDIA A100-SXM4-80GB", 80))),
+    "ADA_80_PRO": (
+        0.00116,
+        (("NVIDIA H100 PCIe", 80), ("NVIDIA H100 80GB HBM3", 80), ("NVIDIA H100 NVL", 94)),
+    ),
+    "BLACKWELL_96": (
+        0.00111,
+        (
+            ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 96),
+            ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", 96),
+            ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", 96),
+        ),
+    ),
+    "HOPPER_141": (0.00155, (("NVIDIA H200", 141),)),
+    "BLACKWELL_180": (0.00240, (("NVIDIA B200", 180),)),
+}
+_OTHERS = (
+    ("NVIDIA A30", 24),
+    ("NVIDIA B300", 288),
+    ("NVIDIA GeForce RTX 3070", 8),
+    ("NVIDIA GeForce RTX 3080", 10),
+    ("NVIDIA GeForce RTX 4070 Ti", 12),
+    ("NVIDIA GeForce RTX 4080", 16),
+    ("NVIDIA GeForce RTX 5080", 16),
+    ("Tesla V100-PCIE-16GB", 16),
+)
+
+
 def _gpus() -> list[Gpu]:
-    pools: dict[str, tuple[float, tuple[tuple[str, int], ...]]] = {
-        "AMPERE_16": (
-            0.00016,
-            (
-                ("NVIDIA RTX A4000", 16),
-                ("NVIDIA RTX A4500", 20),
-                ("NVIDIA RTX 4000 Ada Generation", 20),
-                ("NVIDIA RTX 2000 Ada Generation", 16),
-            ),
-        ),
-        "AMPERE_24": (
-            0.00019,
-            (("NVIDIA L4", 24), ("NVIDIA RTX A5000", 24), ("NVIDIA GeForce RTX 3090", 24)),
-        ),
-        "ADA_24": (0.00031, (("NVIDIA GeForce RTX 4090", 24),)),
-        "ADA_32_PRO": (0.00044, (("NVIDIA GeForce RTX 5090", 32),)),  # the price is a guess
-        "AMPERE_48": (0.00034, (("NVIDIA A40", 48), ("NVIDIA RTX A6000", 48))),
-        "ADA_48_PRO": (
-            0.00053,
-            (("NVIDIA L40", 48), ("NVIDIA L40S", 48), ("NVIDIA RTX 6000 Ada Generation", 48)),
-        ),
-        "AMPERE_80": (0.00076, (("NVIDIA A100 80GB PCIe", 80), ("NVIDIA A100-SXM4-80GB", 80))),
-        "ADA_80_PRO": (
-            0.00116,
-            (("NVIDIA H100 PCIe", 80), ("NVIDIA H100 80GB HBM3", 80), ("NVIDIA H100 NVL", 94)),
-        ),
-        "BLACKWELL_96": (
-            0.00111,
-            (
-                ("NVIDIA RTX PRO 6000 Blackwell Server Edition", 96),
-                ("NVIDIA RTX PRO 6000 Blackwell Workstation Edition", 96),
-                ("NVIDIA RTX PRO 6000 Blackwell Max-Q Workstation Edition", 96),
-            ),
-        ),
-        "HOPPER_141": (0.00155, (("NVIDIA H200", 141),)),
-        "BLACKWELL_180": (0.00240, (("NVIDIA B200", 180),)),
-    }
     pooled = [
         Gpu(name, pool, memory, price)
-        for pool, (price, cards) in pools.items()
+        for pool, (price, cards) in _POOLS.items()
         for name, memory in cards
     ]
-    others = (
-        ("NVIDIA A30", 24),
-        ("NVIDIA B300", 288),
-        ("NVIDIA GeForce RTX 3070", 8),
-        ("NVIDIA GeForce RTX 3080", 10),
-        ("NVIDIA GeForce RTX 4070 Ti", 12),
-        ("NVIDIA GeForce RTX 4080", 16),
-        ("NVIDIA GeForce RTX 5080", 16),
-        ("Tesla V100-PCIE-16GB", 16),
-    )
-    return pooled + [Gpu(name, None, memory) for name, memory in others]
+    return pooled + [Gpu(name, None, memory) for name, memory in _OTHERS]
 
 
 def _cpus() -> list[Cpu]:

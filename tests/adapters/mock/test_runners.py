@@ -279,9 +279,9 @@ def test_real_clocks(make_lab, make_clock) -> None:
     ref = lab.deploy("add", scaling=Scaling(idle_timeout=0.1 * rate))
     state = lab.submit(ref, x=1)
     assert state.queued_s is not None
-    assert 0.05 * rate <= state.queued_s < 0.5 * rate
+    assert 0.049 * rate <= state.queued_s < 0.5 * rate  # sums of floats
     _await(lambda: not lab.cloud._site.meter.running())
-    assert lab.cloud.billed_seconds.total >= 0.15 * rate
+    assert lab.cloud.billed_seconds.total >= 0.149 * rate
 
 
 def test_spawned_calls_run_by_themselves_in_real_time(make_lab) -> None:

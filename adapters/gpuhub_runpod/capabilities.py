@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from gpuhub.adapter import Feature, Support
 
@@ -45,7 +46,7 @@ _UNSUPPORTED = {
     Feature.IDEMPOTENCY_KEY: "RunPod has no such key: a lost submit is not repeated",
 }
 
-CAPABILITIES: Mapping[Feature, Support] = {
+_BY_DEFAULT = {
     **{feature: Support.native() for feature in Feature},
     **{feature: Support.emulated(how) for feature, how in _EMULATED.items()},
     **{feature: Support.unsupported(why) for feature, why in _UNSUPPORTED.items()},
@@ -57,6 +58,7 @@ CAPABILITIES: Mapping[Feature, Support] = {
     Feature.REGIONS: Support.native("data centers, such as EU-RO-1"),
     Feature.SECRETS: Support.native("{{ RUNPOD_SECRET_name }} references; stored in the console"),
 }
+CAPABILITIES: Mapping[Feature, Support] = MappingProxyType(_BY_DEFAULT)
 """Support with the default settings."""
 
 
@@ -70,4 +72,4 @@ def capabilities(*, local_secrets_in_env: bool) -> Mapping[Feature, Support]:
     if not local_secrets_in_env:
         return CAPABILITIES
     how = "sent as environment variables, readable in the console and the API"
-    return {**CAPABILITIES, Feature.SECRETS_LOCAL: Support.emulated(how)}
+    return MappingProxyType({**CAPABILITIES, Feature.SECRETS_LOCAL: Support.emulated(how)})

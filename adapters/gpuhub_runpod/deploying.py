@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter import Rollout
 from gpuhub.errors import AuthFailed, NoCapacity, NotFound
 from gpuhub_runpod import wire
-from gpuhub_runpod.differences import changes_between
+from gpuhub_runpod.differences import another_attempt, changes_between
 from gpuhub_runpod.errors import document, member
 from gpuhub_runpod.gpus import pinned
 from gpuhub_runpod.releases import version_of
-from gpuhub_runpod.states import deployment_ref
+from gpuhub_runpod.states import deployment_ref, rollout_of
 
 if TYPE_CHECKING:
     from gpuhub.adapter import DeploymentRef, Io
@@ -56,9 +57,17 @@ async def deploy(
 async def _change(io: Io, address: str, body: Mapping[str, Any]) -> dict[str, Any]:
     there = document(await io.send(wire.get_endpoint(address)))
     changes = changes_between(body, there)
+    if not changes and await _has_failed(io, address, there):
+        changes = another_attempt(body, there)
     if not changes:
         return there
     return document(await io.send(wire.patch_endpoint(address, changes)))
+
+
+async def _has_failed(io: Io, address: str, there: Mapping[str, Any]) -> bool:
+    """Whether the current version's workers do not start: deploying it again starts new ones."""
+    workers = member(document(await io.send(wire.get_workers(address))), "workers", list)
+    return rollout_of(there.get("workers") or {}, workers) is Rollout.FAILED
 
 
 async def _current_gpu(io: Io, gpu: Mapping[str, Any]) -> dict[str, Any]:

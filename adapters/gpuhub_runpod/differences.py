@@ -12,9 +12,11 @@ from typing import Any
 
 from gpuhub.errors import BadRequest
 
-__all__ = ["BOOKKEEPING", "changes_between"]
+__all__ = ["BOOKKEEPING", "another_attempt", "changes_between"]
 
-BOOKKEEPING = ("GPUHUB_FINGERPRINT", "GPUHUB_LIMITS")
+ATTEMPT = "GPUHUB_ATTEMPT"
+"""Counts deploys that repeat one that failed: the only way to say that workers start anew."""
+BOOKKEEPING = ("GPUHUB_FINGERPRINT", "GPUHUB_LIMITS", ATTEMPT)
 """Variables that say what was deployed. They alone are not worth a new release."""
 
 _PLAIN: Mapping[str, Any] = {
@@ -57,6 +59,12 @@ def changes_between(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> dict
     if wanted.get("cpu") and _flavors(wanted["cpu"]) != _flavors(there["cpu"]):
         changes["cpu"] = [dict(each) for each in wanted["cpu"]]
     return changes
+
+
+def another_attempt(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
+    """Give a PATCH that changes nothing but the release."""
+    number = int((there.get("env") or {}).get(ATTEMPT, "1")) + 1
+    return {"env": {**wanted["env"], ATTEMPT: str(number)}}
 
 
 def _check_family(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> None:

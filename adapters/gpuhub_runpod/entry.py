@@ -46,7 +46,7 @@ _LEAST = 4
 _STEPS = (1, 4, 16, 64)
 _FAR_OFF = 16
 _RESULT_LIMITS = {"sync": 20_000_000, "async": 10_000_000, "chunk": 1_000_000}
-_ROOM = 2_000
+_ROOM = 200
 _SECRET = re.compile(r"\{\{\s*RUNPOD_SECRET_(.+?)\s*\}\}")
 
 Envelope = dict[str, Any]

@@ -25,7 +25,14 @@ from gpuhub_runpod.diagnosis import diagnose
 from gpuhub_runpod.errors import member
 from gpuhub_runpod.limits import live_limits
 
-__all__ = ["call_state", "deployment_ref", "endpoint_status", "fingerprint_of", "is_ours"]
+__all__ = [
+    "call_state",
+    "deployment_ref",
+    "endpoint_status",
+    "fingerprint_of",
+    "is_ours",
+    "rollout_of",
+]
 
 _PHASES = {
     "IN_QUEUE": Phase.QUEUED,
@@ -210,7 +217,7 @@ def endpoint_status(
     counts = _counts(workers)
     jobs = member(health, "jobs", dict) if health is not None else {}
     limits = member(endpoint, "workers", dict)
-    rollout = _rollout(limits, workers)
+    rollout = rollout_of(limits, workers)
     queue = jobs.get("inQueue")
     version = listing.get("endpointVersion")
     return EndpointStatus(
@@ -235,7 +242,7 @@ def _counts(workers: Sequence[Mapping[str, Any]]) -> WorkerCounts:
     )
 
 
-def _rollout(limits: Mapping[str, Any], workers: Sequence[Mapping[str, Any]]) -> Rollout:
+def rollout_of(limits: Mapping[str, Any], workers: Sequence[Mapping[str, Any]]) -> Rollout:
     """Tell whether the newest version takes jobs.
 
     Old workers that are busy finish their job and take no further one, so they are not waited for.

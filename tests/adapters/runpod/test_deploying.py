@@ -18,7 +18,7 @@ from gpuhub.errors import (
 from gpuhub.scaling import Scaling
 from gpuhub.spec import Image, Volume
 from gpuhub.worker.target import Target
-from tests.adapters.runpod.answers import API, DATA, described, reference, releases
+from tests.adapters.runpod.answers import API, DATA, described, reference, releases, worker
 
 REF = reference()
 FIRST = releases([])
@@ -67,9 +67,24 @@ def test_an_unchanged_endpoint_is_not_touched(lab, api):
     there = described(lab.body())
     there["env"]["GPUHUB_FINGERPRINT"] = "0" * 64
     api.get(f"{API}/serverless/ep1").respond(json=there)
+    api.get(f"{API}/serverless/ep1/workers").respond(json={"workers": [worker("IDLE")]})
     api.get(f"{API}/serverless/ep1/releases").respond(json=FIRST)
     assert deploy(lab, REF).version == "1"
     assert {call.request.method for call in api.calls} == {"GET"}
+
+
+def test_a_broken_version_is_deployed_again(lab, api, validate):
+    """Though no setting changed: a new release starts new workers."""
+    there = described(lab.body())
+    there["env"]["GPUHUB_ATTEMPT"] = "2"
+    api.get(f"{API}/serverless/ep1").respond(json=there)
+    api.get(f"{API}/serverless/ep1/workers").respond(json={"workers": [worker("UNHEALTHY")]})
+    api.get(f"{API}/serverless/ep1/releases").respond(json=FIRST)
+    patch = api.patch(f"{API}/serverless/ep1").respond(json=there)
+    deploy(lab, REF)
+    assert set(sent(patch)) == {"env"}
+    assert sent(patch)["env"]["GPUHUB_ATTEMPT"] == "3"
+    assert validate("UpdateEndpointRequest", sent(patch)) == []
 
 
 CHANGES = [

@@ -61,6 +61,23 @@ def test_a_stream_is_drained(lab, api):
     assert found == [{"result": 0}, {"result": None}, {"gpuhub_end": {"items": 2, "wire": 1}}]
 
 
+@pytest.mark.parametrize(
+    ("output", "streamed"),
+    [
+        ({"result": 5}, [{"result": 5}, {"gpuhub_end": {"items": 1, "wire": 1}}]),
+        ({"gpuhub_error": {"type": "E"}}, [{"gpuhub_error": {"type": "E"}}]),
+        ({"text": "foreign"}, [{"text": "foreign"}]),
+        ([], []),
+    ],
+)
+def test_a_job_that_streams_nothing(lab, api, output, streamed):
+    """A function that is no generator: its result is the only item."""
+    api.post(f"{DATA}/ep1/run").respond(json=state("IN_QUEUE"))
+    api.get(f"{DATA}/ep1/stream/sync-7-u1").mock(return_value=chunks("COMPLETED"))
+    api.get(f"{DATA}/ep1/status/sync-7-u1").respond(json=state("COMPLETED", output=output))
+    assert [json.loads(chunk) for chunk in stream(lab)] == streamed
+
+
 def test_leaving_a_stream_cancels_the_job(lab, api):
     """The worker is free for the next one."""
     api.post(f"{DATA}/ep1/run").respond(json=state("IN_QUEUE"))
@@ -76,6 +93,7 @@ def test_a_finished_stream_cancels_nothing(lab, api):
     """There is nothing to cancel."""
     api.post(f"{DATA}/ep1/run").respond(json=state("IN_QUEUE"))
     api.get(f"{DATA}/ep1/stream/sync-7-u1").mock(return_value=chunks("COMPLETED"))
+    api.get(f"{DATA}/ep1/status/sync-7-u1").respond(json=state("COMPLETED", output=[]))
     cancel = api.post(f"{DATA}/ep1/cancel/sync-7-u1").respond(json=state("CANCELLED"))
     assert stream(lab) == []
     assert cancel.call_count == 0

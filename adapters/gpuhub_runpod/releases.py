@@ -42,6 +42,7 @@ _NAMES = {
     "minCudaVersion": "gpu.minCudaVersion",
     "allowedCudaVersions": "gpu.allowedCudaVersions",
     "scalerType": "scaling.type",
+    "scalerValue": "scaling.value",
 }
 """Name in a diff -> path in an endpoint."""
 
@@ -49,7 +50,8 @@ _SETTABLE = (
     *("image", "args", "env", "disk", "ports", "registry", "timeout", "flashboot"),
     *("dataCenterIds", "networkVolumes", "workers", "scaling", "gpu", "cpu"),
 )
-_IGNORED = ("name", "templateId", "template.name", "version", "gpuIds", "scalerValue")
+_IGNORED = ("name", "templateId", "template.name", "version")
+"""What says nothing about what runs."""
 
 
 def version_of(listing: Mapping[str, Any]) -> str:
@@ -116,16 +118,36 @@ def earlier_settings(
             break
         for entry in release.get("diff") or ():
             _undo(settings, entry, _id(release))
+    if "value" in (settings.get("scaling") or {}):
+        settings["scaling"] = _scaler(settings["scaling"])
     return {name: value for name, value in settings.items() if value is not None or name in _NULLS}
 
 
 _NULLS = ("registry",)
 
 
+def _scaler(old: Mapping[str, Any]) -> dict[str, Any]:
+    """Give v2's scaler from the type and value of older APIs."""
+    kind = old.get("type")
+    name = "requestCount" if kind == "REQUEST_COUNT" else "queueDelay"
+    return {"type": kind, name: old["value"]}
+
+
+def _selection(old: Mapping[str, Any] | None, text: str) -> dict[str, Any]:
+    """Give v2's pools and exclusions from ``POOL,POOL,-TYPE`` of older APIs."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    pools = [part for part in parts if not part.startswith("-")]
+    excluded = [part[1:] for part in parts if part.startswith("-")]
+    return {**(old or {}), "pools": pools, "excludedTypes": excluded}
+
+
 def _undo(settings: dict[str, Any], entry: Mapping[str, Any], release: str) -> None:
     field = str(entry["field"])
     path = _NAMES.get(field, field)
     if path in _IGNORED:
+        return
+    if path == "gpuIds":
+        settings["gpu"] = _selection(settings.get("gpu"), str(entry.get("old") or ""))
         return
     head, _, rest = path.partition(".")
     if head not in _SETTABLE:

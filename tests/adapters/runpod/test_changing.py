@@ -164,6 +164,54 @@ def test_rollback_of_gpus(lab, api):
     assert body["gpu"] == {"pools": ["ADA_24"], "count": 2}
 
 
+def test_rollback_of_gpus_of_older_apis(lab, api):
+    """Pools and exclusions in one text."""
+    old = "AMPERE_24,ADA_24,-NVIDIA RTX A5000"
+    listing = releases([], [changed("gpuIds", old), changed("minCudaVersion", "12.4")])
+    assert rollback(lab, api, listing, "1", gpu="L4")["gpu"] == {
+        "pools": ["AMPERE_24", "ADA_24"],
+        "count": 1,
+        "excludedTypes": ["NVIDIA RTX A5000"],
+        "minCudaVersion": "12.4",
+    }
+
+
+@pytest.mark.parametrize(
+    ("entries", "scaling"),
+    [
+        ([changed("scalerValue", 9)], {"type": "QUEUE_DELAY", "queueDelay": 9}),
+        (
+            [changed("scalerValue", 2), changed("scalerType", "REQUEST_COUNT")],
+            {"type": "REQUEST_COUNT", "requestCount": 2},
+        ),
+    ],
+)
+def test_rollback_of_the_scaler_of_older_apis(lab, api, entries, scaling):
+    """Type and value apart, in any order."""
+    assert rollback(lab, api, releases([], entries), "1")["scaling"] == scaling
+
+
+def test_rollback_takes_no_notice_of_names(lab, api):
+    """A name says nothing about what runs."""
+    assert rollback(lab, api, releases([], [changed("name", "old")]), "1") is None
+
+
+def test_releases_without_a_version(lab, api):
+    """Then their ids serve, and the newest one is the current."""
+    api.get(f"{API}/serverless/ep1").respond(json=described(lab.body()))
+    listing = releases([], [])
+    listing["endpointVersion"] = None
+    for release in listing["releases"]:
+        release |= {"version": None, "createdAt": "long ago"}
+    api.get(f"{API}/serverless/ep1/releases").respond(json=listing)
+    found = lab.run(lab.adapter.versions(lab.io, REF))
+    assert [(version.id, version.current) for version in found] == [
+        ("rel_2", True),
+        ("rel_1", False),
+    ]
+    assert found[0].created_at is None
+
+
 def test_rollback_to_the_current_version(lab, api):
     """There is nothing to send."""
     assert rollback(lab, api, releases([], []), "2") is None

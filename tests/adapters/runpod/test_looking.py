@@ -65,6 +65,24 @@ def test_changed_limits_make_a_deploy_no_no_op(lab, api):
     assert ref.data["max_workers"] == "3"
 
 
+def test_find_reads_damaged_bookkeeping(lab, api):
+    """Somebody edited the variable in the console: the fingerprint still counts."""
+    there = described(lab.body())
+    there["env"]["GPUHUB_LIMITS"] = "{"
+    api.get(f"{API}/serverless").respond(json={"endpoints": [there]})
+    api.get(f"{API}/serverless/ep1/releases").respond(json=FIRST)
+    assert lab.run(lab.adapter.find(lab.io, "lab-echo")).fingerprint == "f" * 64
+
+
+def test_the_address_of_a_web_endpoint(lab, api):
+    """RunPod's own base."""
+    there = described(lab.body(target=Target("shop", "app", "web")))
+    api.get(f"{API}/serverless/ep1").respond(json=there)
+    api.get(f"{API}/serverless/ep1/releases").respond(json=FIRST)
+    ref = lab.run(lab.adapter.connect(lab.io, "runpod", "ep1"))
+    assert ref.url == "https://ep1.api.runpod.ai"
+
+
 def test_connect_to_an_endpoint_of_gpuhubs(lab, api):
     """By its id; it speaks the envelope."""
     api.get(f"{API}/serverless/ep1").respond(json=described(lab.body()))

@@ -15,6 +15,7 @@ from gpuhub.spec import (
     FunctionSpec,
     Image,
     Secret,
+    Volume,
 )
 from gpuhub.worker.target import Target
 from gpuhub_runpod.defaults import Defaults
@@ -145,3 +146,40 @@ def test_costs():
     assert "2026" in cost.source
     assert plan().cost.worker_usd_per_hour is None
     assert plan(gpu="RTX-5090").cost.worker_usd_per_hour is None
+
+
+def test_what_a_volume_does_not_keep():
+    """Read-only and size are not RunPod's to promise."""
+    row = plan(volumes={"/a": Volume("a", read_only=True, size_gb=10)}).row("volumes")
+    assert "read_only is not enforced" in row.reason
+    assert "size_gb is not used" in row.reason
+
+
+def test_a_volume_of_an_image_that_runs_as_it_is():
+    """Nobody makes a link there: it is where RunPod mounts it."""
+    options = {"runpod": {"image_has_worker": True}}
+    given: dict[str, Any] = {"image": Image("me/worker:1"), "options": options}
+    elsewhere = plan(**given, volumes={"/a": Volume("a")})
+    assert elsewhere.row("volumes").fidelity is Fidelity.UNSUPPORTED
+    there = plan(**given, volumes={"/runpod-volume": Volume("a")})
+    assert there.row("volumes").fidelity is Fidelity.EMULATED
+
+
+def test_cuda_versions_as_an_option():
+    """In the place of a lowest one, not beside it."""
+    options = {"runpod": {"allowed_cuda_versions": ["12.8"]}}
+    made = plan(gpu="L4", options=options)
+    assert create_body(made)["gpu"]["allowedCudaVersions"] == ["12.8"]
+    both = plan(gpu="L4", options=options, min_cuda="12.1")
+    assert both.row("min_cuda").fidelity is Fidelity.UNSUPPORTED
+    assert "minCudaVersion" not in create_body(both)["gpu"]
+
+
+@pytest.mark.parametrize(
+    ("memory", "fidelity"), [(4096, Fidelity.EXACT), (5000, Fidelity.APPROXIMATE)]
+)
+def test_memory_comes_with_cores(memory, fidelity):
+    """The smallest flavor that has it."""
+    row = plan(memory=memory).row("memory")
+    assert row.fidelity is fidelity
+    assert row.value == (["cpu5c", "cpu3c"] if memory == 4096 else ["cpu5g", "cpu3g"])

@@ -106,6 +106,7 @@ class Desk:
             job.error = error if isinstance(error, str) else str(error)
         job.has_output = "output" in result
         job.output = result.get("output")
+        self.fleet.returning(worker)
         self._leave_worker(job)
         self._end(job, "FAILED" if job.error is not None else "COMPLETED")
         if result.get("stopPod"):

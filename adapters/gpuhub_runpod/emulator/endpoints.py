@@ -81,6 +81,19 @@ class Endpoint:
         """Count the jobs in progress."""
         return sum(len(worker.jobs) for worker in self.workers.values())
 
+    def pending_s(self) -> float:
+        """Real seconds worth waiting for processes that should be up, or code that runs."""
+        if boot_s := self.pending_boot_s():
+            return boot_s
+        is_busy = any(each.at_work or each.is_returning for each in self.workers.values())
+        return self.site.options.hold_s if is_busy else 0.0
+
+    def pending_boot_s(self) -> float:
+        """Real seconds worth waiting for processes that should be up by the clock."""
+        now = self.site.timeline.now()
+        late = any(each.is_booting and now >= each.ready_at for each in self.workers.values())
+        return self.site.options.boot_s if late else 0.0
+
     def counts(self) -> dict[str, int]:
         """Count workers by state."""
         now = self.site.timeline.now()

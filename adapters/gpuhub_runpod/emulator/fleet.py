@@ -88,6 +88,7 @@ class Fleet:
     def unboot(self, worker: Worker) -> None:
         """Give a worker no jobs until its code asks for some anew."""
         self._end_boot(worker)
+        self.asked(worker)
         worker.has_booted = False
         for taker in worker.takers:
             taker.size = 0
@@ -113,6 +114,19 @@ class Fleet:
         self._end_boot(worker)
         worker.log.say("worker is ready")
         self._site.timeline.at(max(self._now, worker.ready_at), lambda: self._ready(worker))
+
+    def returning(self, worker: Worker) -> None:
+        """Note that a worker sent a result: until it asks again, it is at work."""
+        asks = worker.machine is not None and not worker.machine.at_once
+        if asks and self._endpoint.is_queue and not worker.takers and not worker.is_returning:
+            worker.is_returning = True
+            self._site.began()
+
+    def asked(self, worker: Worker) -> None:
+        """Note that a worker asks for jobs."""
+        if worker.is_returning:
+            worker.is_returning = False
+            self._site.ended()
 
     def rest(self, worker: Worker) -> None:
         """Note that a worker has no job any more."""

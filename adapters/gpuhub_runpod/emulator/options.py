@@ -62,8 +62,9 @@ class EmulatorOptions:
         worker_quota: Most workers that all endpoints together may ask for. ``None``: no limit.
         crashes_until_unhealthy: Exits without a job done after which a worker is given up.
         idle_cuts: Seconds without a request, and the most workers an endpoint is left with then.
-        hold_s: Real seconds a question may be held back while code really runs or starts, so that
-            a virtual clock does not run away from it.
+        hold_s: Real seconds a question may be held back while code really runs, so that a virtual
+            clock does not run away from it.
+        boot_s: The same, while a worker process really starts.
     """
 
     workers: WorkerKind = "stub"
@@ -83,3 +84,4 @@ class EmulatorOptions:
     crashes_until_unhealthy: int = 3
     idle_cuts: tuple[tuple[float, int], ...] = ((3 * 86_400, 2), (7 * 86_400, 0))
     hold_s: float = 0.05
+    boot_s: float = 10.0

@@ -6,7 +6,7 @@ import itertools
 import random
 import secrets
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -45,7 +45,7 @@ class Site:
         url: Base address, once it is served.
         worker_key: What workers authorize themselves with.
         at_work: Things that happen in real time now: processes that start, code that runs.
-        waiting: Moments until which requests wait for such.
+        waiting: Requests that wait: until when, and whether for nothing any more.
     """
 
     options: EmulatorOptions
@@ -62,7 +62,7 @@ class Site:
     url: str = ""
     worker_key: str = field(default_factory=lambda: secrets.token_hex(16), repr=False)
     at_work: int = 0
-    waiting: dict[object, float] = field(default_factory=dict)
+    waiting: dict[object, tuple[float, Callable[[], bool]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Build what hangs on the clock."""

@@ -43,7 +43,7 @@ async def wait_until(
     key = object()
     with site.timeline.lock:
         deadline = site.timeline.now() + seconds
-        site.waiting[key] = deadline
+        site.waiting[key] = (deadline, is_done)
         timer = site.timeline.at(deadline, signal.fire)
     try:
         while True:
@@ -61,21 +61,28 @@ async def wait_until(
             site.waiting.pop(key, None)
 
 
-async def hold(site: Site, signal: Signal, is_settled: Callable[[], bool]) -> None:
+async def hold(site: Site, signal: Signal, pending_s: Callable[[], float]) -> None:
     """Hold a question back for a moment of real time, while what it asks about really happens.
 
     Who polls on a virtual clock sleeps no real time between two questions: without this a call
     would run into its time limit before its code has done anything.
+
+    Args:
+        site: What all parts share.
+        signal: Fires whenever what is asked about changes.
+        pending_s: Gives the real seconds, from the beginning, worth waiting; 0: answer now.
+            Called with the lock.
     """
     if not site.is_virtual:
         return
-    ends = time.monotonic() + site.options.hold_s
-    while (left := ends - time.monotonic()) > 0:
+    began = time.monotonic()
+    while True:
         with site.timeline.lock:
             changed = signal.listen()
-            if is_settled():
-                return
-        await asyncio.wait([changed], timeout=left)
+            left = began + pending_s() - time.monotonic()
+        if left <= 0:
+            return
+        await asyncio.wait([changed], timeout=min(left, _SLICE_S))
 
 
 class Pacer:
@@ -131,7 +138,9 @@ class Pacer:
         """Clock seconds until something is due, if all that is waited for is time."""
         if not self._site.waiting or self._site.at_work:
             return None
+        if any(is_done() for _, is_done in self._site.waiting.values()):
+            return None  # who waited for that goes on in a moment
         due = self._site.timeline.next_due()
-        until = min(self._site.waiting.values())
+        until = min(deadline for deadline, _ in self._site.waiting.values())
         moment = until if due is None else min(due, until)
         return max(0.0, moment - self._site.clock.now()) + _STEP_S

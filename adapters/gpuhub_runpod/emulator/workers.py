@@ -94,6 +94,8 @@ class Worker:
         is_draining: It stops after its last job.
         is_stopped: It is gone.
         has_booted: Its code asked for jobs.
+        is_booting: Its code was started and did not ask yet.
+        is_returning: It has just sent a result, and asks for more in a moment.
         idle_since: Since when it has no job.
         idle_timer: When it will be stopped for that.
         crashes: Ends of its code since its last job.
@@ -122,6 +124,7 @@ class Worker:
     is_stopped: bool = False
     has_booted: bool = False
     is_booting: bool = False
+    is_returning: bool = False
     idle_since: float = 0.0
     idle_timer: Timer | None = None
     crashes: int = 0

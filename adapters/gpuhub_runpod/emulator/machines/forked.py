@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import json
 import os
 import socket
@@ -40,6 +41,7 @@ class NurseryClient:
         theirs.close()
         self._socket = ours
         self._lock = threading.Lock()
+        self._names = itertools.count()
         self._exited: dict[str, Callable[[int], None]] = {}
         threading.Thread(target=self._listen, name="runpod-nursery", daemon=True).start()
 
@@ -50,27 +52,27 @@ class NurseryClient:
 
     def fork(
         self,
-        name: str,
         script: str,
         env: Mapping[str, str],
         folder: Path,
         log: int,
         exited: Callable[[int], None],
-    ) -> None:
-        """Start one process that runs a script.
+    ) -> str:
+        """Start one process that runs a script; give its name, for :meth:`kill`.
 
         Args:
-            name: Unique, for :meth:`kill`.
             script: Text of the script.
             env: All its variables.
             folder: Where it starts.
             log: Descriptor of the file it prints to.
             exited: Called on another thread when it ended, with its exit code.
         """
+        name = str(next(self._names))
         order = {"id": name, "script": script, "env": dict(env), "folder": str(folder)}
         with self._lock:
             self._exited[name] = exited
             self._send(order, [log])
+        return name
 
     def kill(self, name: str) -> None:
         """Kill a process and its group; ``exited`` is not called for it."""
@@ -119,13 +121,12 @@ class ForkedMachine:
         self._script = script
         self._env = env
         self._folder = folder
-        self._name = f"{order.worker_id}-{id(self)}"
+        self._name = ""
 
     def start(self) -> None:
         """Fork it."""
         with self._order.log.path.open("ab") as log:
-            nursery().fork(
-                self._name,
+            self._name = nursery().fork(
                 self._script,
                 self._env,
                 self._folder,

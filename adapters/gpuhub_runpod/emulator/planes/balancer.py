@@ -118,6 +118,9 @@ class Balancer:
         return visit.worker, visit
 
     def _enter(self, endpoint: Endpoint, visit: Job) -> bool:
+        """Take a worker with room, once; tell whether that is settled."""
+        if visit.worker is not None:
+            return True
         now, most = self._site.timeline.now(), endpoint.config["scaling"]["requestCount"]
         free = [
             each
@@ -131,6 +134,7 @@ class Balancer:
         worker.jobs[visit.id] = visit
         worker.at_work.add(visit.id)
         self._site.began()
+        self._site.changed.fire()
         return True
 
     def _leave(self, endpoint: Endpoint, visit: Job) -> None:

@@ -10,6 +10,7 @@ from gpuhub_runpod.emulator.machines.images import on_loopback
 from gpuhub_runpod.emulator.planes.events import log_events
 from gpuhub_runpod.emulator.problems import Problem, conflict, missing
 from gpuhub_runpod.emulator.rules import read_body
+from gpuhub_runpod.emulator.waiting import hold
 from gpuhub_runpod.emulator.web import Answer, Request
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ class Endpoints:
 
     async def workers(self, _request: Request, endpoint_id: str) -> Answer:
         """``GET /v2/serverless/{id}/workers``."""
+        with self._site.change():
+            endpoint = self._account.endpoint(endpoint_id)
+        await hold(self._site, self._site.changed, endpoint.pending_boot_s)
         with self._site.change():
             return Answer.of(self._account.endpoint(endpoint_id).shown_workers())
 

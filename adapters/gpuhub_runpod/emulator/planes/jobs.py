@@ -66,7 +66,7 @@ class Jobs:
         """``GET /v2/{id}/status/{job}``."""
         with self._passing(endpoint_id, "status"):
             job = self._job(endpoint_id, job_id)
-            await hold(self._site, job.changed, lambda: not self._is_at_work(endpoint_id, job))
+            await hold(self._site, job.changed, lambda: self._pending_s(endpoint_id, job))
         with self._site.change():
             self._account.desk(endpoint_id).job(job_id)
             if request.query.get("ttl"):
@@ -78,10 +78,10 @@ class Jobs:
         with self._passing(endpoint_id, "stream"):
             job = self._job(endpoint_id, job_id)
 
-            def is_settled() -> bool:
-                return bool(job.stream) or not self._is_at_work(endpoint_id, job)
+            def pending_s() -> float:
+                return 0.0 if job.stream else self._pending_s(endpoint_id, job)
 
-            await hold(self._site, job.changed, is_settled)
+            await hold(self._site, job.changed, pending_s)
         with self._site.change():
             items = list(job.stream)
             job.stream.clear()
@@ -152,17 +152,14 @@ class Jobs:
         with self._site.change():
             return self._account.desk(endpoint_id).job(job_id)
 
-    def _is_at_work(self, endpoint_id: str, job: Job) -> bool:
-        """Whether real time brings the job further: its code runs, or its worker starts."""
+    def _pending_s(self, endpoint_id: str, job: Job) -> float:
+        """Real seconds worth waiting for news of a job."""
         if job.is_over or endpoint_id not in self._account.endpoints:
-            return False
-        if job.state == "IN_PROGRESS":
-            return job.worker is not None and job.id in job.worker.at_work
-        now = self._site.timeline.now()
-        workers = self._account.endpoints[endpoint_id].workers.values()
-        return any(
-            (each.is_booting and now >= each.ready_at) or bool(each.at_work) for each in workers
-        )
+            return 0.0
+        if job.state == "IN_QUEUE":
+            return self._account.endpoints[endpoint_id].pending_s()
+        runs = job.worker is not None and job.id in job.worker.at_work
+        return self._site.options.hold_s if runs else 0.0
 
     def _submit(self, request: Request, endpoint_id: str, *, is_sync: bool) -> Job:
         options = self._site.options

@@ -12,7 +12,7 @@ from typing import Any
 
 from gpuhub.errors import BadRequest
 
-__all__ = ["BOOKKEEPING", "another_attempt", "changes_between"]
+__all__ = ["BOOKKEEPING", "another_attempt", "changes_between", "includes"]
 
 ATTEMPT = "GPUHUB_ATTEMPT"
 """Counts deploys that repeat one that failed: the only way to say that workers start anew."""
@@ -29,9 +29,8 @@ _PLAIN: Mapping[str, Any] = {
     "flashboot": "OFF",
     "dataCenterIds": [],
     "networkVolumes": [],
-    "scaling": None,
 }
-"""Members that are compared as they are, with what stands for a missing one."""
+"""Members that are compared as a whole, with what stands for a missing one."""
 
 
 def changes_between(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, Any]:
@@ -48,15 +47,16 @@ def changes_between(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> dict
     changes = {
         name: wanted[name]
         for name, missing in _PLAIN.items()
-        if name in wanted and wanted[name] != there.get(name, missing)
+        if name in wanted and _plain(wanted[name], missing) != _plain(there.get(name), missing)
     }
-    if "workers" in wanted and _differ(wanted["workers"], there.get("workers") or {}):
-        changes["workers"] = dict(wanted["workers"])
+    for name in ("workers", "scaling"):
+        if name in wanted and not includes(there.get(name) or {}, wanted[name]):
+            changes[name] = dict(wanted[name])
     if "env" in wanted and _settings(wanted["env"]) != _settings(there.get("env") or {}):
         changes["env"] = dict(wanted["env"])
-    if wanted.get("gpu") and (gpu := _gpu(wanted["gpu"], there["gpu"])):
+    if wanted.get("gpu") and (gpu := _gpu(wanted["gpu"], there.get("gpu") or {})):
         changes["gpu"] = gpu
-    if wanted.get("cpu") and _flavors(wanted["cpu"]) != _flavors(there["cpu"]):
+    if wanted.get("cpu") and _flavors(wanted["cpu"]) != _flavors(there.get("cpu") or []):
         changes["cpu"] = [dict(each) for each in wanted["cpu"]]
     return changes
 
@@ -86,8 +86,17 @@ def _family(body: Mapping[str, Any]) -> str:
     return "GPU" if body.get("gpu") else "CPU" if body.get("cpu") else ""
 
 
-def _differ(wanted: Mapping[str, Any], there: Mapping[str, Any]) -> bool:
-    return any(there.get(name) != value for name, value in wanted.items())
+def _plain(value: Any, missing: Any) -> Any:
+    """Give what counts: ``null`` is nothing, and lists of names have no order."""
+    value = missing if value is None else value
+    return sorted(value) if isinstance(value, list) else value
+
+
+def includes(there: Any, wanted: Any) -> bool:
+    """Whether all that is wanted is there; RunPod may add members of its own."""
+    if isinstance(wanted, Mapping) and isinstance(there, Mapping):
+        return all(includes(there.get(name), value) for name, value in wanted.items())
+    return bool(there == wanted)
 
 
 def _settings(env: Mapping[str, str]) -> dict[str, str]:

@@ -22,6 +22,7 @@ from gpuhub.adapter import (
 )
 from gpuhub.errors import CallFailed, GpuHubError, MalformedResponse, RemoteError
 from gpuhub_runpod.diagnosis import diagnose
+from gpuhub_runpod.differences import includes
 from gpuhub_runpod.errors import member
 from gpuhub_runpod.limits import live_limits
 
@@ -134,8 +135,7 @@ def fingerprint_of(endpoint: Mapping[str, Any]) -> str:
     """
     env = endpoint.get("env") or {}
     declared = _declared(env)
-    same = all(endpoint.get(name) == value for name, value in declared.items())
-    return str(env.get("GPUHUB_FINGERPRINT", "")) if same else ""
+    return str(env.get("GPUHUB_FINGERPRINT", "")) if includes(endpoint, declared) else ""
 
 
 def _declared(env: Mapping[str, str]) -> dict[str, Any]:

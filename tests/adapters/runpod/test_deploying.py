@@ -64,12 +64,15 @@ def test_a_lost_create_is_not_repeated(lab, api):
 
 def test_an_unchanged_endpoint_is_not_touched(lab, api):
     """Only looked at: not even the fingerprint alone is worth a new release."""
-    there = described(lab.body())
+    there = described(lab.body(regions=["US", "EU"]))
     there["env"]["GPUHUB_FINGERPRINT"] = "0" * 64
+    there |= {"ports": None, "dataCenterIds": there["dataCenterIds"][::-1]}
+    there["workers"]["standby"] = 0
+    del there["registry"]
     api.get(f"{API}/serverless/ep1").respond(json=there)
     api.get(f"{API}/serverless/ep1/workers").respond(json={"workers": [worker("IDLE")]})
     api.get(f"{API}/serverless/ep1/releases").respond(json=FIRST)
-    assert deploy(lab, REF).version == "1"
+    assert deploy(lab, REF, regions=["US", "EU"]).version == "1"
     assert {call.request.method for call in api.calls} == {"GET"}
 
 

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from gpuhub.testing.emulator.clocks import SystemClock
-from gpuhub_runpod.emulator.provider import RunPodEmulator
 from gpuhub_runpod.emulator.machines import SdkMissing, sdk_python
 from gpuhub_runpod.emulator.options import DOCUMENTED_QUOTAS, EmulatorOptions, Quota
+from gpuhub_runpod.emulator.provider import RunPodEmulator
 
 __all__ = [
     "DOCUMENTED_QUOTAS",

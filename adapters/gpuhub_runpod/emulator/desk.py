@@ -172,7 +172,7 @@ class Desk:
         self.dispatch()
         self.fleet.scale()
         self.dispatch()
-        self._site.changed.fire()
+        self._site.note()
 
     def _roomiest(self) -> Worker | None:
         """The worker with room that has the fewest jobs: the queue is shared evenly (a guess)."""

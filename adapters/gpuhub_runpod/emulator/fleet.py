@@ -104,7 +104,7 @@ class Fleet:
             worker.machine.stop()
         worker.is_unhealthy = True
         worker.log.say("worker is unhealthy: its container ended again and again")
-        self._site.changed.fire()
+        self._site.note()
 
     def booted(self, worker: Worker) -> None:
         """Note that a worker's code asked for jobs."""
@@ -159,7 +159,7 @@ class Fleet:
         worker.log.say("worker stopped")
         worker.log.close()
         worker.stop_signal.fire()
-        self._site.changed.fire()
+        self._site.note()
 
     def replace(self) -> None:
         """Let a new release take over: idle workers at once, busy ones after their job."""
@@ -192,11 +192,11 @@ class Fleet:
         return [each for each in self._endpoint.workers.values() if not each.is_draining]
 
     def _desired(self) -> int:
-        endpoint, now = self._endpoint, self._now
+        endpoint, now, active = self._endpoint, self._now, self._active()
         waits = [now - job.queued_at for job in endpoint.queue if not job.low_priority]
         waits += [0.0] * endpoint.visitors
-        busy = sum(bool(worker.jobs) for worker in endpoint.workers.values())
-        load = Load(waits, endpoint.running(), busy)
+        running = sum(len(worker.jobs) for worker in active)
+        load = Load(waits, running, busy=sum(bool(worker.jobs) for worker in active))
         return desired_workers(endpoint.config["workers"], endpoint.config["scaling"], load)
 
     def _place(self, worker: Worker) -> bool:
@@ -249,6 +249,7 @@ class Fleet:
         if not worker.is_stopped and not worker.jobs:
             self.rest(worker)
         self._freed()
+        self._site.note()
 
     def _watch_idleness(self, worker: Worker) -> None:
         limits = self._endpoint.config["workers"]

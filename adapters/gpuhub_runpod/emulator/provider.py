@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import secrets
+import shutil
 import tempfile
 import threading
 import urllib.request
@@ -57,8 +59,8 @@ class RunPodEmulator:
         self.options = options or EmulatorOptions()
         self.clock: Any = clock or VirtualClock()
         self._site = Site(self.options, self.clock)
-        self._folder = tempfile.TemporaryDirectory(prefix="gpuhub-runpod-")
-        folder = Path(self._folder.name)
+        name = f"gpuhub-runpod-{secrets.token_hex(8)}"
+        self._folder = folder = Path(tempfile.gettempdir(), name)
         self._workshop = Workshop(self.options, folder, self._result, self._item)
         placement = Placement(self._site, self._workshop, folder)
         self._account = Account(self._site, placement, self._tell)
@@ -91,6 +93,7 @@ class RunPodEmulator:
         """
         if self.options.workers == "sdk":
             sdk_python(self.options.sdk_python)
+        self._workshop.open()
         url = self._server.start()
         self._site.url = url
         watch = getattr(self.clock, "on_advance", None)
@@ -106,7 +109,7 @@ class RunPodEmulator:
             for endpoint in list(self._account.endpoints.values()):
                 self._account.delete(endpoint)
         self._server.stop()
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
         """Let the next operations of one kind go wrong.

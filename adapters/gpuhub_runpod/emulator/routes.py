@@ -164,7 +164,7 @@ class Routes:
             ("GET", f"{catalog}/(.+)", "catalog", rentals.get),
             ("GET", "billing/serverless", "billing", rentals.bill),
         ]
-        for place in ("templates", "network-volumes", "registries", "registries/(delegations)"):
+        for place in ("templates", "network-volumes", "registries/(delegations)", "registries"):
             table += self._collection(place)
         return table
 

@@ -35,7 +35,8 @@ class Site:
         clock: Its time.
         timeline: What is due; owns the lock.
         waker: The server's loop.
-        changed: Fires whenever work ends, or waiting begins.
+        changed: Fires whenever workers come, go, or get room.
+        pace: Fires whenever time may have to move on.
         meter: The bill.
         faults: What still has to go wrong.
         requests: What clients asked.
@@ -53,6 +54,7 @@ class Site:
     timeline: Timeline = field(init=False)
     waker: Waker = field(default_factory=Waker)
     changed: Signal = field(init=False)
+    pace: Signal = field(init=False)
     meter: Meter = field(default_factory=Meter)
     faults: Faults = field(default_factory=Faults)
     requests: RequestLog = field(default_factory=RequestLog)
@@ -68,6 +70,7 @@ class Site:
         """Build what hangs on the clock."""
         self.timeline = Timeline(self.clock)
         self.changed = Signal(self.waker)
+        self.pace = Signal(self.waker)
         self._numbers = itertools.count(1)
         self._random = random.Random(2026)  # noqa: S311 - ids that repeat from run to run
 
@@ -96,4 +99,9 @@ class Site:
     def ended(self) -> None:
         """Count it off. Needs the lock."""
         self.at_work -= 1
+        self.note()
+
+    def note(self) -> None:
+        """Tell whoever waits that something changed. Needs the lock."""
         self.changed.fire()
+        self.pace.fire()

@@ -53,7 +53,7 @@ async def wait_until(
                     return True
                 if site.timeline.now() >= deadline:
                     return False
-                site.changed.fire()
+                site.pace.fire()
             await changed
     finally:
         with site.timeline.lock:
@@ -108,7 +108,7 @@ class Pacer:
         rate = getattr(clock, "_rate", 1.0) if isinstance(clock, ScaledClock) else 1.0
         while True:
             with self._site.timeline.lock:
-                changed = self._site.changed.listen()
+                changed = self._site.pace.listen()
                 due = self._site.timeline.next_due()
             left = math.inf if due is None else (due - clock.now()) / rate
             await asyncio.wait([changed], timeout=min(_LONGEST_S, max(0.001, left)))
@@ -117,7 +117,7 @@ class Pacer:
     async def _move_time(self) -> None:
         while True:
             with self._site.timeline.lock:
-                changed = self._site.changed.listen()
+                changed = self._site.pace.listen()
                 step = self._idle_step()
             if step is None:
                 began = time.monotonic()

@@ -137,6 +137,7 @@ async def drop_connection(send: Send, answer: Answer, *, halfway: bool) -> None:
         halfway: Whether half of it is.
     """
     transport = getattr(getattr(send, "__self__", None), "transport", None)
+    halfway = halfway and isinstance(answer.body, bytes) and answer.body != b""
     if halfway and isinstance(answer.body, bytes):
         length = str(len(answer.body) + 1).encode()
         start = {"type": "http.response.start", "status": answer.status}

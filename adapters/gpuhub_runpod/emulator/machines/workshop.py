@@ -55,8 +55,12 @@ class Workshop:
         self.images = LoopbackImages(folder / "images")
         self.played: dict[str, Played] = {}
         self.default = Played(lambda job: job.get("input"))
+
+    def open(self) -> None:
+        """Make the folders; whoever made this removes them."""
+        self._folder.mkdir(mode=0o700, exist_ok=True)
         for name in ("home", "tmp"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+            (self._folder / name).mkdir(exist_ok=True)
 
     def make(self, worker: Worker, order: MachineOrder, *, is_web: bool) -> Machine:
         """Make the machine of a worker.

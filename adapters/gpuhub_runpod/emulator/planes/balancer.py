@@ -134,7 +134,7 @@ class Balancer:
         worker.jobs[visit.id] = visit
         worker.at_work.add(visit.id)
         self._site.began()
-        self._site.changed.fire()
+        self._site.note()
         return True
 
     def _leave(self, endpoint: Endpoint, visit: Job) -> None:

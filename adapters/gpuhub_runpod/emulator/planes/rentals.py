@@ -45,11 +45,16 @@ class Rentals:
         wanted = request.query.get("serverlessId")
         with self._site.timeline.lock:
             records = self._records()
+            now = timestamp(self._site.timeline.wall())
         records = [each for each in records if wanted in (None, each["serverlessId"])]
         fields = ("totalAmount", "gpuAmount", "cpuAmount", "diskAmount", "feeAmount")
         totals = {name: sum(each[name] for each in records) for name in fields}
         metadata = {
-            "query": {},
+            "query": {
+                "startTime": min([each["startTime"] for each in records], default=now),
+                "endTime": now,
+                "bucketSize": "month",
+            },
             "recordCount": len(records),
             "uniqueServerlessCount": len(records),
             "totals": totals,

@@ -123,19 +123,24 @@ def _exception(words: str) -> dict[str, Any] | None:
 # ------------------------------------------------------------------------------- deployments
 
 
+CHANGED = "changed-at-the-provider"
+"""In the place of a fingerprint: somebody, or RunPod itself, changed the limits."""
+
+
 def is_ours(endpoint: Mapping[str, Any]) -> bool:
     """Whether gpuhub made an endpoint."""
     return "GPUHUB_FINGERPRINT" in (endpoint.get("env") or {})
 
 
 def fingerprint_of(endpoint: Mapping[str, Any]) -> str:
-    """Give the fingerprint of the plan; empty when the limits are no longer the declared ones.
+    """Give the fingerprint of the plan, or :data:`CHANGED` when its limits are no longer in force.
 
-    Then the next deploy is no no-op, and puts them back.
+    Then the next deploy is no no-op, and puts them back. Not empty: that would say that the
+    provider keeps no fingerprints, and the journal's would stand in.
     """
     env = endpoint.get("env") or {}
-    declared = _declared(env)
-    return str(env.get("GPUHUB_FINGERPRINT", "")) if includes(endpoint, declared) else ""
+    kept = str(env.get("GPUHUB_FINGERPRINT", ""))
+    return kept if includes(endpoint, _declared(env)) or not kept else CHANGED
 
 
 def _declared(env: Mapping[str, str]) -> dict[str, Any]:

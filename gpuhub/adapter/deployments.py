@@ -16,7 +16,8 @@ class DeploymentRef:
         name: gpuhub's name of it, ``<app>-<function>``; the address for connected ones.
         address: What :class:`CallRef` and ``Endpoint.connect`` use after ``provider://``.
         version: Current version, in the provider's own numbering.
-        fingerprint: Of the plan that made it; empty when gpuhub did not make it.
+        fingerprint: Of the plan that made it. Empty: the provider keeps none, and the journal's
+            stands in; anything else that differs from the plan's makes a deploy send it again.
         url: HTTP address, where there is one.
         scheme: URL scheme it was connected with; empty for the provider's first.
         made_by_gpuhub: False for connected endpoints: bare JSON instead of the envelope.

@@ -14,6 +14,7 @@ from gpuhub.errors import (
     NotFound,
 )
 from gpuhub.worker.target import Target
+from gpuhub_runpod.states import CHANGED
 from tests.adapters.runpod.answers import API, DATA, described, reference, releases, worker
 
 REF = reference()
@@ -61,7 +62,7 @@ def test_changed_limits_make_a_deploy_no_no_op(lab, api):
     api.get(f"{API}/serverless").respond(json={"endpoints": [there]})
     api.get(f"{API}/serverless/ep1/releases").respond(json=FIRST)
     ref = lab.run(lab.adapter.find(lab.io, "lab-echo"))
-    assert ref.fingerprint == ""
+    assert ref.fingerprint == CHANGED
     assert ref.data["max_workers"] == "3"
 
 

@@ -264,6 +264,7 @@ class Desk:
             was_real = job.id in worker.at_work
             self._leave_worker(job)
             if was_real and not worker.is_stopped:
+                self.fleet.returning(worker)
                 worker.to_stop.append(job.id)
                 worker.stop_signal.fire()
         self._end(job, state)

@@ -255,12 +255,16 @@ class Fleet:
         limits = self._endpoint.config["workers"]
         fixed = idles_by_request_count(self._endpoint.config)
         idle_s = _IDLE_S if fixed else limits["idleTimeout"]
-        due = max(self._now, worker.idle_since + idle_s)
+        due = worker.idle_since + idle_s
+        if due <= self._now:
+            due = self._now + (idle_s if self._endpoint.queue else 0)
         worker.idle_timer = self._site.timeline.at(due, lambda: self._idle_out(worker))
 
     def _idle_out(self, worker: Worker) -> None:
         worker.idle_timer = None
         if worker.is_stopped or worker.jobs:
             return
-        if len(self._active()) > self._endpoint.config["workers"]["min"]:
+        if self._endpoint.queue:  # it comes for these in a moment
+            self._watch_idleness(worker)
+        elif len(self._active()) > self._endpoint.config["workers"]["min"]:
             self.stop(worker)

@@ -28,5 +28,14 @@ def contract_emulator() -> RunPodEmulator:
 
 
 def emulator() -> RunPodEmulator:
-    """Give a provider in real time, as ``gpuhub emulator runpod`` serves it."""
-    return RunPodEmulator(clock=SystemClock())
+    """Give a provider in real time, as ``gpuhub emulator runpod`` serves it.
+
+    Its workers are real ones where there is a Python with the ``runpod`` package.
+    """
+    try:
+        sdk_python()
+    except SdkMissing:
+        options = EmulatorOptions(cold_start_s=0.2)
+    else:
+        options = EmulatorOptions(workers="sdk", cold_start_s=0.2)
+    return RunPodEmulator(options, SystemClock())

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from gpuhub.testing.emulator.clocks import ScaledClock, VirtualClock
+from gpuhub.testing.emulator.clocks import SystemClock, VirtualClock
 
 if TYPE_CHECKING:
     from gpuhub_runpod.emulator.signals import Signal
@@ -105,13 +105,13 @@ class Pacer:
     async def _follow_time(self) -> None:
         """Let happen what is due, as the clock runs."""
         clock = self._site.clock
-        rate = getattr(clock, "_rate", 1.0) if isinstance(clock, ScaledClock) else 1.0
+        longest = _LONGEST_S if isinstance(clock, SystemClock) else _SLICE_S  # it may run faster
         while True:
             with self._site.timeline.lock:
                 changed = self._site.pace.listen()
                 due = self._site.timeline.next_due()
-            left = math.inf if due is None else (due - clock.now()) / rate
-            await asyncio.wait([changed], timeout=min(_LONGEST_S, max(0.001, left)))
+            left = math.inf if due is None else due - clock.now()
+            await asyncio.wait([changed], timeout=min(longest, max(0.001, left)))
             self._site.timeline.settle()
 
     async def _move_time(self) -> None:

@@ -1,0 +1,62 @@
+"""The emulator on each kind of clock."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from gpuhub.testing.emulator.clocks import ScaledClock, SystemClock, VirtualClock
+from gpuhub_runpod.emulator import EmulatorOptions, RunPodEmulator, contract_emulator, emulator
+from tests.adapters.runpod.emulator.conftest import Account, until
+
+
+@pytest.fixture
+def on():
+    """Make accounts on a clock, and stop them."""
+    made = []
+
+    def account(clock, **options):
+        made.append(Account(RunPodEmulator(EmulatorOptions(**options), clock)))
+        return made[-1]
+
+    yield account
+    for each in made:
+        each.http.close()
+        each.emulator.stop()
+
+
+def test_real_time(on):
+    """A cold start takes as long as it takes, and an idle worker stops by itself."""
+    account = on(SystemClock(), cold_start_s=0.1)
+    endpoint = account.endpoint(workers={"idleTimeout": 1})
+    began = time.monotonic()
+    assert endpoint.runsync()["output"] == {"x": 1}
+    assert time.monotonic() - began >= 0.1
+    until(lambda: endpoint.states() == [], 3)
+    assert account.emulator.billed_seconds.total == pytest.approx(1.1, abs=0.4)
+
+
+def test_fast_time(on):
+    """Fifty times as fast: three seconds of cold start and twenty of idling pass at once."""
+    account = on(ScaledClock(50))
+    endpoint = account.endpoint(workers={"idleTimeout": 20})
+    assert endpoint.runsync()["delayTime"] >= 3000
+    until(lambda: endpoint.states() == [], 3)
+
+
+def test_virtual_time_moves_only_for_who_waits(on):
+    """A submit does not move it; a wait moves it to what is due."""
+    account = on(VirtualClock())
+    endpoint = account.endpoint()
+    endpoint.run()
+    assert account.emulator.clock.now() == 0
+    endpoint.runsync()
+    assert 3 <= account.emulator.clock.now() < 4
+
+
+def test_the_factories():
+    """One for the contract suite, in virtual time; one for the command line, in real time."""
+    assert isinstance(contract_emulator().clock, VirtualClock)
+    assert isinstance(emulator().clock, SystemClock)
+    assert emulator().start is not None

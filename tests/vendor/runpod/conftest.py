@@ -13,7 +13,6 @@ import pytest
 
 import gpuhub_runpod
 from gpuhub._function import function
-from gpuhub.testing.contract.project import Project
 from gpuhub.testing.emulator.clocks import SystemClock
 from gpuhub.workspace import Workspace
 from gpuhub_runpod.emulator import EmulatorOptions, RunPodEmulator, SdkMissing, sdk_python
@@ -112,19 +111,16 @@ class Ours:
 
 
 @pytest.fixture
-def ours(emulator, tmp_path):
+def ours(emulator, gpuhub_contract_project, tmp_path):
     """A workspace on the emulator."""
     environ = {"RUNPOD_API_KEY": KEY, "GPUHUB_STATE_DIR": str(tmp_path / "state")}
-    root = tmp_path / "project"
-    root.mkdir()
-    with Project.made_in(root) as project:
-        workspace = Workspace(
-            "runpod",
-            app="contract",
-            root=root,
-            provider_options=dict(emulator.start()),
-            adapters={"runpod": gpuhub_runpod},
-            environ=environ,
-        )
-        yield Ours(workspace, project)
-        workspace.close()
+    workspace = Workspace(
+        "runpod",
+        app="contract",
+        root=gpuhub_contract_project.root,
+        provider_options=dict(emulator.start()),
+        adapters={"runpod": gpuhub_runpod},
+        environ=environ,
+    )
+    yield Ours(workspace, gpuhub_contract_project)
+    workspace.close()

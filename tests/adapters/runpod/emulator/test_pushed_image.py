@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 import gpuhub
-from gpuhub.testing.contract.project import Project
 from gpuhub_runpod.emulator import RunPodEmulator
 from tests.registry.conftest import start_registry  # noqa: F401 - a fixture
 from tests.registry.seed import seed
@@ -18,16 +17,15 @@ def registry(start_registry):  # noqa: F811 - that fixture
     return start_registry("")
 
 
-def test_a_pushed_image_is_run(registry, tmp_path):
+def test_a_pushed_image_is_run(registry, gpuhub_contract_project, tmp_path):
     """Deployed without the code in the environment; the second deploy is another image."""
     base = seed(registry.address, "demo/base", base_image("oci"))
-    root = tmp_path / "project"
-    root.mkdir()
-    with RunPodEmulator() as emulator, Project.made_in(root) as project:
+    project = gpuhub_contract_project
+    with RunPodEmulator() as emulator:
         workspace = gpuhub.Workspace(
             "runpod",
             app="demo",
-            root=root,
+            root=project.root,
             provider_options={
                 **emulator.start(),
                 "registry": f"{registry.address}/demo/workers",
@@ -44,8 +42,8 @@ def test_a_pushed_image_is_run(registry, tmp_path):
         assert made["image"].startswith(f"{registry.address}/demo/workers@sha256:")
         assert not any(name.startswith("GPUHUB_CODE_") for name in made["env"])
         assert endpoint.invoke(1, scale=2) == 22
-        (root / "more.py").write_text("ANSWER = 42\n")
-        function.in_workspace(workspace).deploy()
+        with project.having("gpuhub_contract_more.py", "ANSWER = 42\n"):
+            function.in_workspace(workspace).deploy()
         assert emulator.endpoint(endpoint.ref.address).config["image"] != made["image"]
         assert endpoint.invoke(2) == 12
         workspace.close()

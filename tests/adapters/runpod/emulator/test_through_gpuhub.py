@@ -7,7 +7,6 @@ import pytest
 
 import gpuhub
 from gpuhub.errors import CallExpired
-from gpuhub.testing.contract.project import Project
 from gpuhub_runpod.emulator import EmulatorOptions, RunPodEmulator
 
 
@@ -19,12 +18,9 @@ def emulator():
 
 
 @pytest.fixture
-def project(tmp_path):
+def project(gpuhub_contract_project):
     """The contract suite's functions."""
-    root = tmp_path / "project"
-    root.mkdir()
-    with Project.made_in(root) as made:
-        yield made
+    return gpuhub_contract_project
 
 
 @pytest.fixture

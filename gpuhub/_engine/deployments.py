@@ -99,10 +99,13 @@ class Deployments:
         return ref
 
     async def _previous(self, io: Io, name: str) -> DeploymentRef | None:
-        """What serves now; the journal knows the fingerprint where the provider keeps none."""
+        """What serves now; the journal knows the fingerprint where the provider keeps none.
+
+        A provider that does keep them knows better: it may say that its own was changed.
+        """
         found = await self.adapter.find(io, name)
         record = self.journal.deployment(self.adapter.info.name, name)
-        if found is None or record is None:
+        if found is None or record is None or found.fingerprint:
             return found
         same = (found.address, found.version) == (record.ref.address, record.ref.version)
         return replace(found, fingerprint=record.ref.fingerprint) if same else found

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from gpuhub.errors import ConfigError, UnsupportedSetting
+from gpuhub.errors import AdapterNotInstalled, ConfigError, UnsupportedSetting
 
 if TYPE_CHECKING:
     from gpuhub.workspace import Workspace
@@ -27,11 +28,9 @@ def require_function(workspace: Workspace, provider: str, function: str) -> Call
         UnsupportedSetting: The adapter has none.
         ConfigError: There is no such adapter.
     """
-    module = workspace.adapter_module(provider)
-    found = getattr(module, function, None)
-    if callable(found):
-        made: Callable[..., Any] = found
-        return made
+    found = _function_of(workspace.adapter_module(provider), function)
+    if found is not None:
+        return found
     names = ", ".join(providing(workspace, function)) or "none"
     raise UnsupportedSetting(
         f"the adapter {provider!r} has no {function}",
@@ -42,6 +41,25 @@ def require_function(workspace: Workspace, provider: str, function: str) -> Call
 
 def _found(workspace: Workspace, name: str, function: str) -> bool:
     try:
-        return callable(getattr(workspace.adapter_module(name), function, None))
+        return _function_of(workspace.adapter_module(name), function) is not None
     except ConfigError:
         return False
+
+
+def _function_of(module: Any, function: str) -> Callable[..., Any] | None:
+    """The module's function, or that of its submodule of the same name."""
+    found = getattr(module, function, None)
+    if callable(found):
+        made: Callable[..., Any] = found
+        return made
+    name = f"{getattr(module, '__name__', '')}.{function}"
+    try:
+        inner = getattr(import_module(name), function, None)
+    except ModuleNotFoundError as error:
+        if error.name is not None and name.startswith(error.name):
+            return None  # there is no such submodule
+        raise AdapterNotInstalled(
+            f"{name} cannot be imported: {error}",
+            next_step='pip install "gpuhub-sdk[emulator]"',
+        ) from error
+    return inner if callable(inner) else None

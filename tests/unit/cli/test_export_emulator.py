@@ -18,6 +18,11 @@ def test_lists_the_adapters_that_have_it(project, cli, acme):
     assert "acme" in cli("emulator").out
 
 
+def test_an_emulator_package_of_the_adapter_is_found(project, cli):
+    """RunPod's lives in a submodule that is not imported before it is asked for."""
+    assert "runpod" in cli("emulator", "--json").json["providers"]
+
+
 def test_export_writes_what_the_adapter_writes(project, cli, acme):
     """One folder, or one below it for each function."""
     answer = cli("export", "app.py::double", "out", "--provider", "acme", "--json")

@@ -86,6 +86,15 @@ def test_the_journal_knows_the_fingerprint_of_a_provider_that_keeps_none():
     assert adapter.count("deploy") == 0
 
 
+def test_a_provider_that_tells_of_a_change_is_believed():
+    """Rather than the journal, which did not see it."""
+    record = SimpleNamespace(ref=replace(REF, fingerprint="new"))
+    found = replace(REF, fingerprint="changed there")
+    deployments, adapter, _, io = make(record, find=[found], deploy=[NEW], status=[READY])
+    _drive.run(deployments.deploy(io, PLAN))
+    assert adapter.count("deploy") == 1
+
+
 def test_a_version_somebody_else_made_is_replaced():
     """The journal's fingerprint is of another version."""
     record = SimpleNamespace(ref=replace(REF, version="0", fingerprint="new"))

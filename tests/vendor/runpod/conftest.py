@@ -33,8 +33,8 @@ def python_of(version):
     if python.is_file():
         return python
     return _absent(
-        f"{python} is missing: uv venv .venv-runpod-next && uv pip install "
-        "--python .venv-runpod-next runpod==2.0.0rc2"
+        f"{python} is missing: UV_PROJECT_ENVIRONMENT=.venv-runpod-next "
+        "uv sync --no-default-groups --no-install-project --group vendor-runpod-next"
     )
 
 

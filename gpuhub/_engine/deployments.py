@@ -101,14 +101,17 @@ class Deployments:
     async def _previous(self, io: Io, name: str) -> DeploymentRef | None:
         """What serves now; the journal knows the fingerprint where the provider keeps none.
 
-        A provider that does keep them knows better: it may say that its own was changed.
+        A provider that does keep them may say that its own was changed. The journal alone
+        knows that a deploy failed or that ``scale`` changed limits: it holds "" then.
         """
         found = await self.adapter.find(io, name)
         record = self.journal.deployment(self.adapter.info.name, name)
-        if found is None or record is None or found.fingerprint:
+        if found is None or record is None:
             return found
         same = (found.address, found.version) == (record.ref.address, record.ref.version)
-        return replace(found, fingerprint=record.ref.fingerprint) if same else found
+        if not same or (found.fingerprint and record.ref.fingerprint):
+            return found
+        return replace(found, fingerprint=record.ref.fingerprint)
 
     async def _create(self, io: Io, plan: Plan, previous: DeploymentRef | None) -> DeploymentRef:
         record = await io.run(

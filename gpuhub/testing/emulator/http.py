@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from gpuhub.errors import AdapterNotInstalled
 
 if TYPE_CHECKING:
-    import uvicorn
+    from gpuhub.testing.emulator.prompt_server import PromptServer
 
 __all__ = ["HttpEmulator"]
 
@@ -31,7 +31,7 @@ class HttpEmulator:
     def __init__(self, app: Callable[..., Any], *, port: int = 0) -> None:
         self._app = app
         self._port = port
-        self._server: uvicorn.Server | None = None
+        self._server: PromptServer | None = None
         self._thread: threading.Thread | None = None
 
     @property
@@ -54,11 +54,10 @@ class HttpEmulator:
         """
         if self._server is not None:
             return self.url
-        uvicorn = _uvicorn()
+        server = _server(self._app)
         listener = _listening(self._port)
         self._port = listener.getsockname()[1]
-        config = uvicorn.Config(self._app, log_config=None, access_log=False, ws="none")
-        self._server = uvicorn.Server(config)
+        self._server = server
         self._thread = threading.Thread(
             target=_serve, args=(self._server, listener), name="gpuhub-emulator", daemon=True
         )
@@ -73,8 +72,7 @@ class HttpEmulator:
         self._server = self._thread = None
         if server is None or thread is None:
             return
-        server.should_exit = True
-        server.force_exit = True
+        server.end()
         thread.join(_START_S)
 
     def _await_start(self, listener: socket.socket) -> None:
@@ -113,7 +111,7 @@ def _listening(port: int) -> socket.socket:
     return listener
 
 
-def _serve(server: uvicorn.Server, listener: socket.socket) -> None:
+def _serve(server: PromptServer, listener: socket.socket) -> None:
     with suppress(SystemExit):  # how uvicorn says that the application did not start
         server.run([listener])
 
@@ -124,12 +122,14 @@ def _stop(reference: weakref.ref[HttpEmulator]) -> None:
         emulator.stop()
 
 
-def _uvicorn() -> Any:
+def _server(app: Callable[..., Any]) -> PromptServer:
     try:
         import uvicorn
+
+        from gpuhub.testing.emulator.prompt_server import PromptServer
     except ImportError as error:
         raise AdapterNotInstalled(
             f"an emulator needs starlette and uvicorn: {error}",
             next_step='pip install "gpuhub-sdk[emulator]"',
         ) from error
-    return uvicorn
+    return PromptServer(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
+import time
+import urllib.parse
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from typing import get_args
@@ -24,7 +27,6 @@ from gpuhub.testing.emulator import (
     RequestLog,
     masked_headers,
 )
-from gpuhub.testing.emulator.http import _uvicorn
 
 
 def test_scripted_faults_come_in_order() -> None:
@@ -162,6 +164,29 @@ def test_an_http_emulator_serves_on_loopback() -> None:
     emulator.stop()
 
 
+def test_stopping_is_quick_and_cuts_off_requests() -> None:
+    """A suite starts one for each test; a request that never ends must not hold it."""
+    received = threading.Event()
+
+    async def silent(scope, receive, send) -> None:
+        if scope["type"] == "lifespan":
+            await application(scope, receive, send)
+        received.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    emulator = HttpEmulator(silent)
+    address = urllib.parse.urlsplit(emulator.start())
+    with socket.create_connection((address.hostname, address.port)) as client:
+        client.sendall(b"GET / HTTP/1.1\r\nhost: here\r\n\r\n")
+        assert received.wait(5)
+        began = time.monotonic()
+        emulator.stop()
+        assert time.monotonic() - began < 0.09
+        client.settimeout(5)
+        assert client.recv(1) == b""
+
+
 def test_an_application_that_does_not_start() -> None:
     """Is an error, not an endless wait."""
 
@@ -196,7 +221,7 @@ def test_a_missing_extra_is_named(monkeypatch) -> None:
     """With the line that installs it."""
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     with pytest.raises(AdapterNotInstalled, match=r"gpuhub-sdk\[emulator\]"):
-        _uvicorn()
+        HttpEmulator(application).start()
 
 
 def test_the_base_needs_no_extra() -> None:

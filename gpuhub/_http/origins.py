@@ -46,6 +46,8 @@ class Origins:
         base = self.base(origin)
         if "://" in path.partition("?")[0]:
             return self._same_origin(path, base, origin)
+        if place := _PLACE.search(base):
+            raise self._unfilled(origin, place[1])
         return f"{base}/{path.lstrip('/')}" if path else base
 
     def base(self, name: str) -> str:
@@ -111,16 +113,17 @@ class Origins:
     def _filled(self, origin: Origin) -> str:
         def value(match: re.Match[str]) -> str:
             found = self.settings.get(match[1])
-            if found is None:
-                raise ConfigError(
-                    f"the {origin.name} address of {self.info.title} needs"
-                    f" providers.{self.info.name}.{match[1]}, which is not set",
-                    next_step=f"set {match[1]} in [providers.{self.info.name}] of gpuhub.toml",
-                    provider=self.info.name,
-                )
-            return str(found)
+            return match[0] if found is None else str(found)
 
         return _PLACE.sub(value, origin.default)
+
+    def _unfilled(self, name: str, place: str) -> ConfigError:
+        return ConfigError(
+            f"the {name} address of {self.info.title} needs"
+            f" providers.{self.info.name}.{place}, which is not set",
+            next_step=f"set {place} in [providers.{self.info.name}] of gpuhub.toml",
+            provider=self.info.name,
+        )
 
     def _checked(self, url: str, where: str) -> str:
         try:
@@ -143,7 +146,7 @@ class Origins:
         self._checked(url, f"a link for the origin {name!r}")
         here = (urlsplit(base).scheme, host_and_port(base))
         there = (urlsplit(url).scheme, host_and_port(url))
-        if here != there:
+        if here[0] != there[0] or not _is_host_of(there[1], here[1]):
             raise MalformedResponse(
                 f"{self.info.title} links to {there[1]}, which is not its {name} address"
                 f" {here[1]}: the credential is not sent there",
@@ -151,6 +154,12 @@ class Origins:
                 provider=self.info.name,
             )
         return url
+
+
+def _is_host_of(host: str, template: str) -> bool:
+    """Whether it is the template's host; a ``{place}`` stands for a part of one label."""
+    fixed = map(re.escape, re.split(r"\{\w+\}", template))
+    return re.fullmatch("[a-z0-9-]+".join(fixed), host) is not None
 
 
 def _places(*templates: str) -> set[str]:

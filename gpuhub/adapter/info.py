@@ -41,7 +41,9 @@ class Origin:
     Attributes:
         name: What requests name, such as ``"api"``.
         setting: Key of the provider's settings that replaces the default, such as ``"api_url"``.
-        default: Default base URL; may hold ``{key}`` places filled from the settings.
+        default: Default base URL; may hold ``{key}`` places filled from the settings. Other
+            places, of providers with a host for each deployment, are filled by the request: its
+            path is a whole URL then.
         headers: Header templates; ``{NAME}`` is the credential of that name.
     """
 

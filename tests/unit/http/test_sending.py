@@ -198,6 +198,23 @@ def test_unset_place_names_the_setting(connect):
         connect(info=info, settings=make_settings()).send(Request("GET", "/"))
 
 
+def test_a_host_for_each_deployment(serve, connect):
+    """A request fills such a place by its whole URL; the credential goes with it."""
+    server = serve()
+    base = server.url.replace("127.0.0.1", "127.0.0.{part}") + "/model-{model}"
+    connect(base).send(Request("GET", f"{server.url}/model-7/run"))
+    assert server.received[0].path == "/model-7/run"
+    assert SECRET in server.received[0].headers["authorization"]
+
+
+@pytest.mark.parametrize("other", ["evil.io", "m-1.evil.acme.example", "m-.acme.example"])
+def test_a_place_in_a_host_is_part_of_one_label(connect, other):
+    """Whoever names a deployment cannot lead the credential to another host."""
+    info = make_info(origins=(Origin("api", "api_url", "https://m-{id}.acme.example"),))
+    with pytest.raises(MalformedResponse, match="the credential is not sent there"):
+        connect(info=info, settings=make_settings()).send(Request("GET", f"https://{other}/x"))
+
+
 @pytest.mark.parametrize(
     "url", ["ftp://x", "acme.example", "http://", "http://x:y/", "http://[::1"]
 )

@@ -93,6 +93,9 @@ class EndpointUses(Generic[R]):
     async def _warm(self, io: BoundedIo) -> None:
         await self._session.deployments.warm(io, await self._resolve(io))
 
+    async def _purge_queue(self, io: BoundedIo) -> int:
+        return await self._session.calls.purge_queue(io, await self._resolve(io))
+
     async def _delete(self, io: BoundedIo) -> None:
         await self._session.deployments.delete(io, await self._resolve(io))
 

@@ -94,6 +94,22 @@ class Call(Generic[R]):
         """Stop the call and say what that achieved."""
         return await self._session.run_async(lambda io: self._session.calls.cancel(io, self.ref))
 
+    def retry(self) -> CallState:
+        """Let the provider run this call again, under the same id, after it failed.
+
+        Only RunPod can, while it keeps the call: a call that failed or took too long.
+
+        Raises:
+            UnsupportedSetting: The provider cannot: submit the call again instead.
+            ProviderError: It refused, for example because the call succeeded.
+            OutcomeUnknown: The answer was lost: the call may run again or not.
+        """
+        return self._session.run(lambda io: self._session.calls.retry(io, self.ref))
+
+    async def retry_async(self) -> CallState:
+        """Let the provider run this call again. See :meth:`retry`."""
+        return await self._session.run_async(lambda io: self._session.calls.retry(io, self.ref))
+
     @property
     def done(self) -> bool:
         """Whether the call has ended; asks the provider."""

@@ -311,6 +311,18 @@ class Endpoint(EndpointUses[R], Generic[P, R]):
         """Start a worker now. It is billed from its start."""
         await self._session.run_async(self._warm)
 
+    def purge_queue(self) -> int:
+        """Drop the calls that wait, and give their number; running ones go on. RunPod only.
+
+        Raises:
+            UnsupportedSetting: The provider cannot.
+        """
+        return self._session.run(self._purge_queue)
+
+    async def purge_queue_async(self) -> int:
+        """Drop the calls that wait. See :meth:`purge_queue`."""
+        return await self._session.run_async(self._purge_queue)
+
     def delete(self) -> None:
         """Remove all that deploy made: the deployment stops billing."""
         self._session.run(self._delete)

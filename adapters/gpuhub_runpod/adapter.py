@@ -115,11 +115,11 @@ class RunpodAdapter:
         return await self._calls.cancel(io, call)
 
     async def retry(self, io: Io, call: CallRef) -> CallState:
-        """Run a failed or timed-out job again, under the same id. RunPod's own; not in the seam."""
+        """Run a failed or timed-out job again, under the same id; RunPod alone can."""
         return call_state(call.deployment, document(await io.send(wire.retry_job(call))))
 
     async def purge_queue(self, io: Io, ref: DeploymentRef) -> int:
-        """Drop all waiting jobs and give their number. RunPod's own; not in the seam."""
+        """Drop all waiting jobs and give their number; RunPod alone can."""
         answer = document(await io.send(wire.purge_queue(ref.address)))
         removed: int = member(answer, "removed", int)
         return removed

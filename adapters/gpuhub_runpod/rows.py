@@ -22,6 +22,7 @@ __all__ = ["make_rows"]
 _WEB_TIMEOUT_S = 330
 _BILLED = "billed at every cold start"
 _AS_IT_IS = "the image runs as it is"
+_AFTER_A_CRASH = "whether it hands a job out again whose worker died, it does not document"
 
 
 def make_rows(
@@ -120,9 +121,9 @@ def _call_rows(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any], *, is_we
     else:
         rows.unsupported("startup_timeout", "RunPod sets no limit to a worker's start")
     if spec.retries:
-        rows.unsupported("retries", "RunPod repeats a failed job by hand only")
+        rows.unsupported("retries", f"RunPod repeats a failed job by hand only; {_AFTER_A_CRASH}")
     else:
-        rows.unset("retries", "RunPod repeats no failed job by itself")
+        rows.unset("retries", f"RunPod repeats no failed job by itself; {_AFTER_A_CRASH}")
     why = "gpuhub's own: whether a lost submit is sent again"
     rows.emulated("idempotent", None, spec.idempotent, why)
     if spec.batching is None:

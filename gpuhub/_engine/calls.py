@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from gpuhub._closing import closing
-from gpuhub._engine.features import is_native, require
+from gpuhub._engine.features import is_native, lacks, require
 from gpuhub._engine.outcomes import (
     cut_off,
     lost_answer,
@@ -30,6 +30,8 @@ from gpuhub.adapter import (
     Feature,
     Io,
     Phase,
+    PurgesQueue,
+    RetriesCalls,
 )
 from gpuhub.errors import GpuHubError, NotFound, ProviderError
 
@@ -149,6 +151,32 @@ class Calls:
             return CancelReceipt.CONFIRMED_TERMINAL
         except ProviderError:
             return CancelReceipt.NO_EVIDENCE
+
+    async def retry(self, io: BoundedIo, call: CallRef) -> CallState:
+        """Let the provider run an ended call again. Asked for once.
+
+        Raises:
+            UnsupportedSetting: The provider cannot.
+            OutcomeUnknown: The answer was lost: it may run again or not.
+        """
+        if not isinstance(self.adapter, RetriesCalls):
+            raise lacks(self.adapter, "retry", "submit the call again instead")
+        try:
+            return await self.adapter.retry(io, call)
+        except ProviderError as error:
+            if error.accepted is not None:
+                raise
+            raise lost_call(call, error) from error
+
+    async def purge_queue(self, io: BoundedIo, ref: DeploymentRef) -> int:
+        """Drop the calls that wait.
+
+        Raises:
+            UnsupportedSetting: The provider cannot.
+        """
+        if not isinstance(self.adapter, PurgesQueue):
+            raise lacks(self.adapter, "purge_queue", "cancel the calls one by one instead")
+        return await self.adapter.purge_queue(io, ref)
 
     async def stream(
         self, io: BoundedIo, ref: DeploymentRef, payload: bytes, settings: CallSettings

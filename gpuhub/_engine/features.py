@@ -37,3 +37,9 @@ def require(adapter: Adapter, feature: Feature, *, of: str = "") -> None:
             provider=adapter.info.name,
             next_step="`gpuhub providers` shows which providers have it",
         )
+
+
+def lacks(adapter: Adapter, use: str, instead: str) -> UnsupportedSetting:
+    """The error for a use that only some providers have, and no setting asks for."""
+    msg = f"{adapter.info.title} has no {use}"
+    return UnsupportedSetting(msg, fields=(use,), provider=adapter.info.name, next_step=instead)

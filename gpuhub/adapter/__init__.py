@@ -59,6 +59,8 @@ __all__ = [
     "LogLine",
     "Origin",
     "Phase",
+    "PurgesQueue",
+    "RetriesCalls",
     "Rollout",
     "SuppliesClock",
     "Support",
@@ -205,6 +207,24 @@ class SuppliesClock(Protocol):
     """An adapter that brings its own time, as the mock does."""
 
     clock: Clock
+
+
+@runtime_checkable
+class RetriesCalls(Protocol):
+    """An adapter whose provider can run an ended call again, under its id."""
+
+    async def retry(self, io: Io, call: CallRef) -> CallState:
+        """Ask for it once."""
+        ...
+
+
+@runtime_checkable
+class PurgesQueue(Protocol):
+    """An adapter whose provider can drop the calls that wait."""
+
+    async def purge_queue(self, io: Io, ref: DeploymentRef) -> int:
+        """Drop them and give their number."""
+        ...
 
 
 class AdapterModule(Protocol):

@@ -15,6 +15,7 @@ from typing_extensions import override
 __all__ = ["PromptServer"]
 
 _TICK_S = 1.0  # how often uvicorn renews its date header
+_LEAVE_S = 0.05  # for requests under way to see that their client is gone
 
 
 class PromptServer(uvicorn.Server):

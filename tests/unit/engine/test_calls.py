@@ -292,3 +292,28 @@ def test_a_cancel_without_an_answer_has_no_evidence():
     """Nothing is claimed that is not known."""
     calls, _, _, io = make(cancel=[LOST])
     assert _drive.run(calls.cancel(io, CALL)) is CancelReceipt.NO_EVIDENCE
+
+
+def test_retry_and_purge_are_refused_where_nobody_has_them():
+    """With the way round, before anything is sent."""
+    calls, _, _, io = make()
+    with pytest.raises(errors.UnsupportedSetting, match="has no retry") as caught:
+        _drive.run(calls.retry(io, CALL))
+    assert "submit the call again" in str(caught.value)
+    with pytest.raises(errors.UnsupportedSetting, match="has no purge_queue"):
+        _drive.run(calls.purge_queue(io, REF))
+
+
+def test_a_retry_is_asked_for_once():
+    """When its answer is lost, the call may be running again."""
+    calls, adapter, _, io = make()
+    asked = []
+
+    async def retry(_io, call):
+        asked.append(call)
+        raise LOST
+
+    adapter.retry = retry
+    with pytest.raises(errors.OutcomeUnknown):
+        _drive.run(calls.retry(io, CALL))
+    assert asked == [CALL]

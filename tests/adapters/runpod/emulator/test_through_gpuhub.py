@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 import gpuhub
-from gpuhub.errors import CallExpired
+from gpuhub.adapter import Phase
+from gpuhub.errors import CallExpired, CallFailed, ProviderError
 from gpuhub_runpod.emulator import EmulatorOptions, RunPodEmulator
 
 
@@ -114,3 +115,25 @@ def test_young_jobs_are_waited_for(tmp_path, project):
         endpoint = deployed(workspace, project.functions.echo)
         assert endpoint.spawn("young").result(timeout=600) == "young"
         workspace.close()
+
+
+def test_a_failed_job_is_run_again_under_its_id(emulator, workspace, project):
+    """RunPod's own retry; a job that succeeded is refused."""
+    endpoint = deployed(workspace, project.functions.echo)
+    emulator.fail("crash", on="submit")
+    call = endpoint.spawn("once more")
+    with pytest.raises(CallFailed):
+        call.result(timeout=60)
+    assert call.retry().phase is Phase.QUEUED
+    assert call.result(timeout=60) == "once more"
+    with pytest.raises(ProviderError, match="400"):
+        call.retry()
+
+
+def test_a_queue_is_purged(emulator, workspace, project):
+    """What waits is dropped and counted."""
+    endpoint = deployed(workspace, project.functions.echo, gpu="RTX4090")
+    emulator.set_stock("ADA_24", "NONE")
+    waiting = [endpoint.spawn(number) for number in range(3)]
+    assert endpoint.purge_queue() == 3
+    assert {call.state().phase for call in waiting} <= {Phase.CANCELLED, Phase.EXPIRED}

@@ -17,6 +17,7 @@ from gpuhub.adapter import (
     Feature,
     Io,
     LogLine,
+    RetiresVersions,
     Rollout,
     Version,
 )
@@ -91,6 +92,8 @@ class Deployments:
         if previous is None or previous.fingerprint != plan.fingerprint:
             ref = await self._create(io, plan, previous)
             await self._wait_until_routable(io, plan, ref, previous, progress)
+            if isinstance(self.adapter, RetiresVersions):
+                await self.adapter.retire(io, ref)
         else:
             ref = previous
         self._known[plan.deployment] = ref
@@ -128,6 +131,13 @@ class Deployments:
             # A deploy whose outcome is unknown stays unfinished: `gpuhub doctor` looks it up.
             if error.accepted is not None:
                 await io.run(self.journal.fail_deploy, record, error.message)
+            raise
+        except DeployFailed as error:  # a build that is part of the deploy
+            error.reword(without_secrets(error.message, plan.secret_values))
+            error.log_tail = tuple(
+                without_secrets(line, plan.secret_values) for line in error.log_tail
+            )
+            await io.run(self.journal.fail_deploy, record, error.message)
             raise
         ref = replace(ref, fingerprint=plan.fingerprint)
         await io.run(self.journal.finish_deploy, record, ref)

@@ -60,6 +60,7 @@ __all__ = [
     "Origin",
     "Phase",
     "PurgesQueue",
+    "RetiresVersions",
     "RetriesCalls",
     "Rollout",
     "SuppliesClock",
@@ -215,6 +216,15 @@ class RetriesCalls(Protocol):
 
     async def retry(self, io: Io, call: CallRef) -> CallState:
         """Ask for it once."""
+        ...
+
+
+@runtime_checkable
+class RetiresVersions(Protocol):
+    """An adapter whose provider runs and bills old versions on until they are stopped."""
+
+    async def retire(self, io: Io, ref: DeploymentRef) -> None:
+        """Stop every version but this one, which is routable now. Told after each deploy."""
         ...
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
@@ -137,6 +138,39 @@ def test_a_refused_create_is_recorded_as_failed():
     with pytest.raises(errors.BadRequest):
         _drive.run(deployments.deploy(io, PLAN))
     assert journal.written() == ["begin_deploy", "fail_deploy"]
+
+
+def test_a_build_that_fails_inside_the_deploy_is_recorded():
+    """It made nothing, and its log repeats no secret."""
+    plan = Plan(**{**vars(PLAN), "secret_values": {"TOKEN": SecretStr("hunter2-hunter2")}})
+    failure = errors.DeployFailed("no hunter2-hunter2", log_tail=("TOKEN=hunter2-hunter2",))
+    deployments, _, journal, io = make(find=[None], deploy=[failure])
+    with pytest.raises(errors.DeployFailed) as caught:
+        _drive.run(deployments.deploy(io, plan))
+    assert journal.written() == ["begin_deploy", "fail_deploy"]
+    assert "hunter2" not in str(caught.value) + repr(journal.lines)
+
+
+def test_old_versions_are_retired_once_the_new_one_is_routable():
+    """Where the provider lets them run on; not after a deploy that changed nothing, or failed."""
+
+    class Retiring(FakeAdapter):
+        async def retire(self, io, ref):
+            self.seen.append(("retire", ref.version))
+
+    adapter = Retiring(find=[REF], deploy=[NEW], status=[ROLLING, READY])
+    _drive.run(Deployments(adapter, FakeJournal()).deploy(FakeIo(), PLAN))
+    steps = [line[0] for line in adapter.seen]
+    assert steps == ["find", "deploy", "status", "status", "retire"]
+    assert adapter.seen[-1] == ("retire", NEW.version)
+    for scripts in (
+        {"find": [replace(REF, fingerprint="new")]},
+        {"find": [REF], "deploy": [NEW], "status": [FAILED]},
+    ):
+        adapter = Retiring(**scripts)
+        with suppress(errors.DeployFailed):
+            _drive.run(Deployments(adapter, FakeJournal()).deploy(FakeIo(), PLAN))
+        assert adapter.count("retire") == 0
 
 
 def test_a_provider_that_echoes_a_secret_is_not_believed():

@@ -60,8 +60,12 @@ class Decorated:
         """
         return self._bundle(self.workspace, {})
 
-    def plan(self) -> Plan:
+    def plan(self, *, refuse: bool = True) -> Plan:
         """What a deploy would send and what becomes of each setting. Sends nothing.
+
+        Args:
+            refuse: Whether settings that the provider cannot honour are an error, as they are for
+                a deploy. With ``False`` the plan tells them in its rows.
 
         Raises:
             SpecError: The provider cannot run this.
@@ -70,7 +74,7 @@ class Decorated:
         secrets = self._local_secrets(workspace)
         bundle = self._bundle(workspace, secrets)
         spec = self._spec_for(workspace, bundle)
-        return workspace.session().planner.plan(spec, bundle, secrets)
+        return workspace.session().planner.plan(spec, bundle, secrets, refuse=refuse)
 
     def _spec_for(self, workspace: Workspace, bundle: Bundle) -> FunctionSpec:
         """The spec with what only the workspace knows: names, and access to its store."""

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("gpuhub")
 
+ESSENTIAL = frozenset({"batching", "env", "schedule", "secrets", "volumes"})
+"""Fields without which the function itself fails or never runs: refused even with ``"warn"``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Planner:
@@ -32,7 +35,7 @@ class Planner:
     Attributes:
         adapter: Whose plan.
         on_unsupported: ``"error"`` refuses fields the user set and the provider lacks, ``"warn"``
-            lets them pass with a warning.
+            lets them pass with a warning, but for those in :data:`ESSENTIAL`.
         salt: Gives the key of the digest of local secrets inside the fingerprint, so that a
             recorded fingerprint cannot be used to guess them.
     """
@@ -41,8 +44,21 @@ class Planner:
     on_unsupported: str
     salt: Callable[[], bytes]
 
-    def plan(self, spec: FunctionSpec, bundle: Bundle, secrets: Mapping[str, SecretStr]) -> Plan:
+    def plan(
+        self,
+        spec: FunctionSpec,
+        bundle: Bundle,
+        secrets: Mapping[str, SecretStr],
+        *,
+        refuse: bool = True,
+    ) -> Plan:
         """Check and plan.
+
+        Args:
+            spec: What was asked.
+            bundle: What is shipped.
+            secrets: Values of local secrets, for the fingerprint.
+            refuse: Whether settings that cannot be honoured are refused; else they are rows.
 
         Raises:
             SpecError: The provider cannot run this, see the subclasses.
@@ -51,8 +67,8 @@ class Planner:
         self._check_limits(spec)
         plan = self.adapter.plan(spec, bundle)
         _check_complete(plan)
-        dropped = unsupported_rows(plan.rows)
-        if dropped and self.on_unsupported != "warn":
+        dropped = self._refused(plan) if refuse else ()
+        if dropped:
             raise self._refusal(dropped)
         warnings = (*plan.warnings, *_warnings(plan.rows))
         return plan.with_facts(
@@ -90,14 +106,26 @@ class Planner:
                     next_step=f"lower {field} in the decorator of {spec.name!r}",
                 )
 
+    def _refused(self, plan: Plan) -> tuple[Row, ...]:
+        dropped = unsupported_rows(plan.rows)
+        if self.on_unsupported == "warn":
+            return tuple(row for row in dropped if row.field in ESSENTIAL)
+        return dropped
+
     def _refusal(self, dropped: tuple[Row, ...]) -> UnsupportedSetting:
         info = self.adapter.info
         reasons = "; ".join(f"{row.field}: {row.reason}" for row in dropped)
+        needs = [row.field for row in dropped if row.field in ESSENTIAL]
+        ways = "remove the setting or change the provider"
+        if needs:
+            ways += f"; the function cannot do without {', '.join(needs)}"
+        else:
+            ways = 'remove the setting, change the provider, or set on_unsupported = "warn"'
         return UnsupportedSetting(
             f"{info.title} cannot honour {reasons}",
             fields=tuple(row.field for row in dropped),
             provider=info.name,
-            next_step='remove the setting, change the provider, or set on_unsupported = "warn"',
+            next_step=ways,
         )
 
     def _fingerprint(self, plan: Plan, secrets: Mapping[str, SecretStr]) -> str:

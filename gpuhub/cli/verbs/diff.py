@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,13 +16,27 @@ from gpuhub.cli.output import table
 from gpuhub.cli.plans import shown_value
 from gpuhub.cli.run import Run
 from gpuhub.cli.targets import Target, TargetText, read_target
+from gpuhub.errors import SpecError
+from gpuhub.plan import CostEstimate
 
 if TYPE_CHECKING:
+    from gpuhub._decorated import Decorated
     from gpuhub.plan import Plan, Row
 
 __all__ = ["diff"]
 
 _COMPARED = ("native", "value", "fidelity", "reason", "cost")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """One provider's: a plan, or why it cannot run the function."""
+
+    plan: Plan | None = None
+    refused: str | None = None
+
+    def cost(self) -> dict[str, Any]:
+        return (CostEstimate() if self.plan is None else self.plan.cost).to_dict()
 
 
 def diff(
@@ -57,8 +72,7 @@ def diff(
     """
     found = read_target(run, target)
     first = first or found.workspace.settings.provider
-    pairs = [(before, after) for before, after in _plans(run, found, first, second)]
-    documents = [_document(before, after) for before, after in pairs]
+    documents = [_document(*each) for each in _plans(run, found, first, second)]
     run.out.result(
         {"from": first, "to": second, "deployments": documents},
         *[_shown(each, first, second) for each in documents],
@@ -67,26 +81,41 @@ def diff(
         raise typer.Exit(DIFFERS)
 
 
-def _plans(run: Run, target: Target, first: str, second: str) -> list[tuple[Plan, Plan]]:
+def _plans(run: Run, target: Target, first: str, second: str) -> list[tuple[str, _Answer, _Answer]]:
     """Plan with each. What one cannot honour is a row of the answer, not an error."""
     start = target.workspace.settings.root
-    before, after = [
-        run.workspace(start, provider=name, on_unsupported="warn") for name in (first, second)
-    ]
+    before, after = [run.workspace(start, provider=name) for name in (first, second)]
     objects: tuple[Any, ...] = target.objects
-    return [(each.in_workspace(before).plan(), each.in_workspace(after).plan()) for each in objects]
+    both = [(each.in_workspace(before), each.in_workspace(after)) for each in objects]
+    return [(one.deployment_name, _answer(one), _answer(other)) for one, other in both]
 
 
-def _document(before: Plan, after: Plan) -> dict[str, Any]:
+def _answer(function: Decorated) -> _Answer:
+    try:
+        return _Answer(function.plan(refuse=False))
+    except SpecError as error:
+        return _Answer(refused=error.message)
+
+
+def _document(deployment: str, before: _Answer, after: _Answer) -> dict[str, Any]:
     rows = [
         {"field": one.field, "from": _facts(one), "to": _facts(other)}
-        for one in before.rows
-        for other in [after.row(one.field)]
+        for one, other in _rows(before, after)
         if _facts(one) != _facts(other)
     ]
-    costs = {"from": before.cost.to_dict(), "to": after.cost.to_dict()}
-    same = not rows and costs["from"] == costs["to"]
-    return {"deployment": before.deployment, "same": same, "rows": rows, "cost": costs}
+    sides = {"from": before, "to": after}
+    costs = {side: answer.cost() for side, answer in sides.items()}
+    refused = {side: answer.refused for side, answer in sides.items()}
+    same = not rows and costs["from"] == costs["to"] and refused["from"] == refused["to"]
+    facts = {"deployment": deployment, "same": same, "refused": refused}
+    return facts | {"rows": rows, "cost": costs}
+
+
+def _rows(before: _Answer, after: _Answer) -> list[tuple[Row, Row]]:
+    """Pairs for the same field; none where one provider cannot run the function at all."""
+    if before.plan is None or after.plan is None:
+        return []
+    return [(row, after.plan.row(row.field)) for row in before.plan.rows]
 
 
 def _facts(row: Row) -> dict[str, Any]:
@@ -98,6 +127,13 @@ def _shown(document: dict[str, Any], first: str, second: str) -> Group:
     title = Text.assemble((document["deployment"], "bold"), f": {first} to {second}")
     if document["same"]:
         return Group(title, Text("no differences"))
+    refusals = [
+        Text(f"{name} cannot run it: {reason}")
+        for side, name in (("from", first), ("to", second))
+        if (reason := document["refused"][side])
+    ]
+    if refusals:
+        return Group(title, *refusals)
     rows = [
         [row["field"], _cell(row["from"]), _cell(row["to"]), _why(row["from"], row["to"])]
         for row in document["rows"]

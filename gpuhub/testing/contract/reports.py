@@ -102,6 +102,14 @@ class Reports:
         assert bench.invoke(endpoint, "runs") == "runs"
 
     @once
+    def test_what_a_function_cannot_do_without_is_no_warning(self, bench: Bench) -> None:
+        """A function without its variables would fail later: ``"warn"`` does not let it pass."""
+        module = Unsupporting(bench.module, "env")
+        bench.use(bench.open_workspace(module=module, on_unsupported="warn"))
+        with bench.sends_nothing(), pytest.raises(UnsupportedSetting, match="cannot do without"):
+            bench.function("echo", env={"CONTRACT_PLACE": "x"}).plan()
+
+    @once
     def test_an_unsupported_default_is_a_warning(self, bench: Bench) -> None:
         """What the user did not set never stands in the way, but is told."""
         bench.use(bench.open_workspace(module=Unsupporting(bench.module, "timeout")))

@@ -171,6 +171,7 @@ ACME = '''"""A stranger's adapter: the mock under another name, with some differ
 import dataclasses
 
 import gpuhub_mock
+from gpuhub.errors import UnknownGpu
 from gpuhub.plan import CostEstimate, Fidelity
 from gpuhub.settings import Credential
 
@@ -203,7 +204,9 @@ def _changed(row):
     if row.field == "scaling.idle_timeout":
         facts = {"fidelity": Fidelity.APPROXIMATE, "value": 300, "reason": "only 300 s"}
         return dataclasses.replace(row, **facts)
-    if row.field == "retries" and row.set:
+    if row.field == "gpu" and "T4" in str(row.value):
+        raise UnknownGpu("gpu: Acme has no T4", provider="acme", next_step="take an L4")
+    if row.field in ("retries", "volumes") and row.set:
         facts = {"fidelity": Fidelity.UNSUPPORTED, "native": None, "reason": "runs once"}
         return dataclasses.replace(row, **facts)
     return row

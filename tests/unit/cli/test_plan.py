@@ -153,3 +153,31 @@ def test_diff_shows_what_cannot_be_honoured(project, cli, acme):
     refused = cli("deploy", "retried.py", "--provider", "acme", "--json")
     assert refused.code == 3
     assert refused.error["fields"] == ["retries"]
+
+
+def test_diff_shows_what_a_function_cannot_do_without(project, cli, acme):
+    """No warning lets such a function be deployed; here it is a row like others."""
+    source = "import gpuhub\n@gpuhub.function(volumes={'/m': gpuhub.Volume('models')})\ndef kept() -> None: ...\n"
+    (project / "kept.py").write_text(source)
+    answer = cli("diff", "kept.py", "--to", "acme", "--json")
+    assert answer.code == 0, answer.err
+    rows = {row["field"]: row for row in answer.json["deployments"][0]["rows"]}
+    assert rows["volumes"]["to"]["fidelity"] == "unsupported"
+    (project / "gpuhub.toml").write_text('app = "shop"\non_unsupported = "warn"\n')
+    refused = cli("deploy", "kept.py", "--provider", "acme", "--json")
+    assert (refused.code, refused.error["fields"]) == (3, ["volumes"])
+    assert "cannot do without volumes" in refused.error["next_step"]
+
+
+def test_diff_shows_what_cannot_run_at_all(project, cli, acme):
+    """A provider without such a GPU gives no plan; the other one's is not lost for that."""
+    (project / "small.py").write_text(
+        "import gpuhub\n@gpuhub.function(gpu='T4')\ndef f() -> None: ...\n"
+    )
+    answer = cli("diff", "small.py", "--to", "acme", "--json", "--exit-code")
+    assert answer.code == 1
+    [found] = answer.json["deployments"]
+    assert (found["same"], found["rows"]) == (False, [])
+    assert found["refused"] == {"from": None, "to": "gpu: Acme has no T4"}
+    assert "acme cannot run it: gpu: Acme has no T4" in cli("diff", "small.py", "--to", "acme").out
+    assert cli("diff", "small.py", "--from", "acme", "--to", "acme", "--exit-code").code == 0

@@ -157,7 +157,11 @@ def test_diff_shows_what_cannot_be_honoured(project, cli, acme):
 
 def test_diff_shows_what_a_function_cannot_do_without(project, cli, acme):
     """No warning lets such a function be deployed; here it is a row like others."""
-    source = "import gpuhub\n@gpuhub.function(volumes={'/m': gpuhub.Volume('models')})\ndef kept() -> None: ...\n"
+    source = (
+        "import gpuhub\n"
+        "@gpuhub.function(volumes={'/m': gpuhub.Volume('models')})\n"
+        "def kept() -> None: ...\n"
+    )
     (project / "kept.py").write_text(source)
     answer = cli("diff", "kept.py", "--to", "acme", "--json")
     assert answer.code == 0, answer.err

@@ -1,0 +1,119 @@
+"""Baseten's error answers as gpuhub's errors: one table, and how to read a body.
+
+Three speak here. The management API says ``{"message"}`` (what its clients expect; the published
+document has no error bodies). The gateway in front of a model says ``{"error", "error_code"}``
+(inference document, ``ErrorResponse``, read 2026-11-24). The server in the replica says
+``{"error"}`` with the headers ``X-BASETEN-ERROR-SOURCE`` and ``X-BASETEN-ERROR-CODE`` (Truss 0.18,
+``_truss_common/errors.py``); its codes are given here as ``model.600``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from gpuhub.adapter import ErrorFacts, ErrorRule
+from gpuhub.errors import (
+    AuthFailed,
+    BadRequest,
+    MalformedResponse,
+    NoCapacity,
+    NotFound,
+    PayloadTooLarge,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpuhub.plan import Response
+
+__all__ = ["ERRORS", "FROM_MODEL", "document", "member", "read_error"]
+
+FROM_MODEL = "model."
+"""Begins the codes of the server in the replica."""
+_GATEWAY = "gateway"
+
+_LOGS = "look at `gpuhub logs`"
+ERRORS = (
+    ErrorRule(400, BadRequest, next_step="correct what Baseten names"),
+    ErrorRule(401, AuthFailed, next_step="set BASETEN_API_KEY to a valid key"),
+    ErrorRule(402, QuotaExceeded, next_step="look at the billing of the Baseten workspace"),
+    ErrorRule(
+        403, AuthFailed, next_step="give the key in BASETEN_API_KEY the permission: keys have types"
+    ),
+    ErrorRule(
+        404,
+        NotFound,
+        next_step="check the id; a deactivated deployment is not found either: activate it",
+    ),
+    ErrorRule(409, BadRequest, next_step="wait for the promotion that is under way, or rename it"),
+    ErrorRule(413, PayloadTooLarge, next_step='pass a reference: set payload_store = "s3://…"'),
+    ErrorRule(422, BadRequest, next_step="correct the field that Baseten names"),
+    ErrorRule(429, RateLimited, next_step="lower the concurrency, or raise max_workers"),
+    # From the replica: an exception outside of the user's function, which answers in an envelope.
+    ErrorRule(500, ProviderUnavailable, "model.600", accepted=None, next_step=_LOGS),
+    ErrorRule(502, ProviderUnavailable, accepted=None, next_step=f"{_LOGS}: was memory short?"),
+    ErrorRule(503, ProviderUnavailable, "model.600", next_step="the model is loading: try again"),
+    ErrorRule(503, NoCapacity, "model_unavailable", next_step="try again later, or another GPU"),
+    ErrorRule(503, ProviderUnavailable, _GATEWAY, next_step="try again: a replica was draining"),
+    ErrorRule(503, ProviderUnavailable, "model_not_ready", next_step="try again"),
+    # A proxy on the way may say 503 after it has passed the request on.
+    ErrorRule(503, ProviderUnavailable, accepted=None, next_step="look at the deployment first"),
+    ErrorRule(504, ProviderUnavailable, accepted=None, next_step=_LOGS),
+)
+
+
+def read_error(response: Response) -> ErrorFacts:
+    """Read any of the three error bodies."""
+    body = response.json()
+    message = str(body.get("error") or body.get("message") or body.get("detail") or "")
+    code = body.get("error_code") or body.get("code")
+    if response.headers.get("x-baseten-error-source"):
+        code = f"{FROM_MODEL}{response.headers.get('x-baseten-error-code', '')}"
+    elif code is None and "error" in body:
+        code = _GATEWAY
+    return ErrorFacts(
+        message=message,
+        code=None if code is None else str(code),
+        request_id=response.headers.get("x-baseten-request-id"),
+    )
+
+
+def document(response: Response) -> dict[str, Any]:
+    """Give an answer as the JSON object that Baseten documents.
+
+    Raises:
+        MalformedResponse: It is no JSON object.
+    """
+    try:
+        found = response.json()
+    except MalformedResponse as error:
+        error.provider = "baseten"
+        raise
+    if isinstance(found, dict):
+        return found
+    raise _malformed("an answer is no JSON object", response.status)
+
+
+def member(found: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
+    """Give a member of an answer, which must be there and of that type.
+
+    Raises:
+        MalformedResponse: It is missing or of another type.
+    """
+    value = found.get(name)
+    if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
+        return value
+    raise _malformed(f"an answer has no proper {name!r} (it has: {', '.join(map(str, found))})")
+
+
+def _malformed(message: str, status: int | None = None) -> MalformedResponse:
+    return MalformedResponse(
+        f"Baseten: {message}",
+        provider="baseten",
+        status=status,
+        accepted=None,
+        next_step="try again; report it if it stays so: the API may have changed",
+    )

@@ -1,0 +1,163 @@
+"""The gateway's error answers as gpuhub's errors: one table, and how to read a body.
+
+Its shapes, read in the gateway's source (beam-cloud/beta9 at 0b79dfe, 2026-08-19): REST routes
+answer ``{"message": …}`` (echo), the routes mounted from gRPC ``{"code": 16, "message": …}``, calls
+``{"error": …}``, and a runner that could not begin ``{"detail": …}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from gpuhub.adapter import ErrorFacts, ErrorRule
+from gpuhub.errors import (
+    AuthFailed,
+    BadRequest,
+    MalformedResponse,
+    NoCapacity,
+    NotFound,
+    PayloadTooLarge,
+    ProviderUnavailable,
+    RateLimited,
+)
+
+if TYPE_CHECKING:
+    from gpuhub.plan import Response
+
+__all__ = [
+    "BUSY",
+    "ERRORS",
+    "GONE",
+    "NO_CONTAINER",
+    "UNSCHEDULABLE",
+    "document",
+    "granted",
+    "member",
+    "read_error",
+]
+
+GONE = "gone"
+"""The name or version has no active deployment."""
+UNSCHEDULABLE = "unschedulable"
+"""No pool of the gateway has the GPU."""
+BUSY = "lifecycle"
+"""The runner did not begin the call."""
+NO_CONTAINER = "no-container"
+"""No container was ready in time; the call was dropped from the queue."""
+
+_NO_GPU = "allow another GPU, or ask Beam for capacity; `gpuhub gpus` lists the names"
+
+ERRORS = (
+    ErrorRule(400, NotFound, GONE, next_step="deploy it again: that version was stopped"),
+    ErrorRule(400, BadRequest, next_step="correct what Beam names"),
+    ErrorRule(401, AuthFailed, next_step="set BEAM_TOKEN to a token of the workspace"),
+    ErrorRule(403, AuthFailed, next_step="set BEAM_TOKEN to a token that may do this"),
+    ErrorRule(404, NotFound, next_step="check the name with `gpuhub status`"),
+    ErrorRule(413, PayloadTooLarge, next_step='pass a reference: set payload_store = "s3://…"'),
+    ErrorRule(
+        429,
+        RateLimited,
+        next_step="lower the concurrency, or raise max_pending_tasks in [providers.beam]",
+    ),
+    ErrorRule(503, NoCapacity, UNSCHEDULABLE, next_step=_NO_GPU),
+    ErrorRule(503, ProviderUnavailable, BUSY, next_step="try again"),
+    # A proxy in front of the gateway may say 503 after it has passed the request on.
+    ErrorRule(503, ProviderUnavailable, accepted=None, next_step="look at the deployment first"),
+    ErrorRule(504, NoCapacity, NO_CONTAINER, next_step=_NO_GPU),
+)
+
+_CODES = {
+    "Deployment is not active": GONE,
+    "Invalid deployment": GONE,
+    "Invalid deployment version": GONE,
+    "Timed out waiting for a backend container": NO_CONTAINER,
+}
+
+
+def read_error(response: Response) -> ErrorFacts:
+    """Read an error body of any of the shapes."""
+    body = response.json()
+    words = [text for key in ("message", "error", "detail") if (text := body.get(key))]
+    message = str(words[0]) if words else ""
+    return ErrorFacts(
+        message=message,
+        code=_code(response.status, body, message),
+        request_id=response.headers.get("x-task-id") or response.headers.get("x-request-id"),
+    )
+
+
+def _code(status: int, body: Mapping[str, Any], message: str) -> str | None:
+    if known := _CODES.get(message):
+        return known
+    if status == 503 and "error" in body:
+        return UNSCHEDULABLE
+    if status == 503 and "detail" in body:
+        return BUSY
+    code = body.get("code")
+    return None if code is None else str(code)
+
+
+def document(response: Response) -> dict[str, Any]:
+    """Give an answer as a JSON object.
+
+    Raises:
+        MalformedResponse: It is none.
+    """
+    try:
+        found = response.json()
+    except MalformedResponse as error:
+        error.provider = "beam"
+        raise
+    if isinstance(found, dict):
+        return found
+    raise _malformed("the answer is no JSON object", response.status)
+
+
+def granted(response: Response, what: str) -> dict[str, Any]:
+    """Give an answer of a route mounted from gRPC: these say ``ok: false`` with status 200.
+
+    Args:
+        response: The answer.
+        what: What was asked for, for the error.
+
+    Raises:
+        BadRequest: The gateway refused; gives its words.
+        MalformedResponse: It is no answer of such a route.
+    """
+    found = document(response)
+    if found.get("ok") is True:
+        return found
+    words = found.get("errMsg") or found.get("errorMsg")
+    # Go leaves out what is false or empty: an answer without any member is a refusal too.
+    if not words and set(found) - {"ok"}:
+        raise _malformed(f"the answer to {what} does not say whether it worked", response.status)
+    raise BadRequest(
+        f"Beam refused {what}: {words or 'it gives no reason'}",
+        provider="beam",
+        status=response.status,
+        request_id=response.headers.get("x-request-id"),
+        next_step="correct what Beam names; `gpuhub plan` shows what is sent",
+    )
+
+
+def member(found: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
+    """Give a member of an answer, which must be there and of that type.
+
+    Raises:
+        MalformedResponse: It is missing or of another type.
+    """
+    value = found.get(name)
+    if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
+        return value
+    raise _malformed(f"the answer has no proper {name!r} (it has: {', '.join(map(str, found))})")
+
+
+def _malformed(message: str, status: int | None = None) -> MalformedResponse:
+    return MalformedResponse(
+        f"Beam: {message}",
+        provider="beam",
+        status=status,
+        accepted=None,
+        next_step="try again; report it if it stays so: the gateway may have changed",
+    )

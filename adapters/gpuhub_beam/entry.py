@@ -10,7 +10,8 @@ Each is an object with ``func``, whose signature and kind the runner reads, and 
 * A run that is too long is answered just before the gateway would give up, whose own answer looks
   like a lost container. What cannot be stopped otherwise is ended with its process: gunicorn starts
   another.
-* The queue gets its result as text: the gateway writes numbers anew, the runner drops what is false.
+* The queue gets its result as text: the gateway writes numbers anew, and the runner drops what
+  is false.
 
 Standard library and gpuhub's worker; Starlette, which Beam's images have, where an ASGI server is
 asked for. Python 3.9 or newer.
@@ -27,7 +28,7 @@ import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -151,11 +152,11 @@ class Runs:
             await stream.aclose()  # type: ignore[attr-defined]
 
 
-async def _within(seconds: float, run: Awaitable[Envelope], timeout: float) -> Envelope:
+async def _within(seconds: float, run: Awaitable[Envelope], limit: float) -> Envelope:
     try:
         return await asyncio.wait_for(run, seconds)
     except TimeoutError:
-        return _too_long(timeout)
+        return _too_long(limit)
 
 
 def _too_long(seconds: float) -> Envelope:
@@ -261,9 +262,9 @@ class _Lifespan:
     async def _run(self) -> None:
         scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": {}}
         try:
-            await self._app(scope, self._incoming.get, self._outgoing.put)
-        except Exception:  # noqa: BLE001 - an application without lifespan raises as it likes
-            pass
+            # An application without lifespan raises whatever it likes.
+            with suppress(Exception):
+                await self._app(scope, self._incoming.get, self._outgoing.put)
         finally:
             await self._outgoing.put(None)
 

@@ -2,7 +2,7 @@
 
 ``VerifyImageBuildRequest`` and ``BuildImageRequest`` (image.proto); steps run in order. The image
 has a Python from 3.8 to 3.12: Beam mounts its runner into those only (``PythonVersion`` of beta9
-0.1.291).
+0.1.291); gpuhub's worker wants 3.9.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["IMAGES_OWN", "PYTHONS", "credentials", "image_body", "image_rows", "python_version"]
 
-PYTHONS = ("3.8", "3.9", "3.10", "3.11", "3.12")
+PYTHONS = ("3.9", "3.10", "3.11", "3.12")
 IMAGES_OWN = "python3"
 """Takes the Python of the image."""
 
@@ -83,7 +83,7 @@ def image_rows(rows: Rows, spec: FunctionSpec) -> None:
     if image.reference is None:
         rows.unset("image.reference", "an image with the Python asked for", "existingImageUri")
     else:
-        why = "Beam adds its runner; a Python of 3.8 to 3.12 at its usual place is needed"
+        why = "Beam adds its runner; a Python of 3.9 to 3.12 at its usual place is needed"
         rows.exact("image.reference", "existingImageUri", image.reference, why)
     _python_row(rows, spec)
     for field, native, why in (
@@ -109,6 +109,8 @@ def _python_row(rows: Rows, spec: FunctionSpec) -> None:
     if version == IMAGES_OWN:
         rows.unset(field, "the image brings its own Python", native)
     elif version != f"python{python}":
-        rows.unsupported(field, f"Beam has Python 3.8 to 3.12, not {python}; {version} is taken")
+        rows.unsupported(
+            field, f"Beam and gpuhub have Python 3.9 to 3.12, not {python}; {version} is taken"
+        )
     else:
         rows.exact(field, native, version)

@@ -53,7 +53,7 @@ def keep_warm(scaling: Scaling) -> int:
 
 
 def stub_fields(limits: Mapping[str, Any]) -> dict[str, Any]:
-    """Give limits under the names that a stub's configuration has: for reading and for ``PATCH``."""
+    """Give limits under the names of a stub's configuration: for reading and for ``PATCH``."""
     scaler = limits["autoscaler"]
     return {
         "autoscaler.max_containers": scaler["maxContainers"],

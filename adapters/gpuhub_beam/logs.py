@@ -1,7 +1,7 @@
 """The log of an app: all versions of a name, both parts.
 
-``GET /logs/{workspace}`` and its ``/stream`` (``pkg/api/v1/logs.go``, gateway 0b79dfe). A name has an
-app of its own, so the app's log is the deployment's.
+``GET /logs/{workspace}`` and its ``/stream`` (``pkg/api/v1/logs.go``, gateway 0b79dfe). A name has
+an app of its own, so the app's log is the deployment's.
 """
 
 from __future__ import annotations

@@ -114,7 +114,7 @@ class Release:
     def parts(self) -> tuple[Part, ...]:
         """Its deployments, each once."""
         others = () if self.queue in (None, self.main) else (self.queue,)
-        return (self.main, *others)  # type: ignore[arg-type]
+        return (self.main, *others)
 
     @property
     def fingerprint(self) -> str:

@@ -55,7 +55,7 @@ def make_rows(
     rows.exact(
         "target", "env.GPUHUB_TARGET", target, f"{' and '.join(kinds.parts)}: {kinds.reason}"
     )
-    _compute_rows(rows, spec, body, selection, defaults)
+    _compute_rows(rows, spec, body, selection)
     image_rows(rows, spec)
     scaling_rows(rows, spec.scaling, body, kinds, defaults.max_replicas)
     _call_rows(rows, spec, body, kinds)
@@ -77,7 +77,6 @@ def _compute_rows(
     spec: FunctionSpec,
     body: Mapping[str, Any],
     selection: Selection | None,
-    defaults: Defaults,
 ) -> None:
     if selection is None:
         rows.unset("gpu", "runs on CPU", "gpu")
@@ -108,7 +107,7 @@ def _call_rows(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any], kinds: K
     else:
         native, value = "taskPolicy.timeout", int(body["taskPolicy"]["timeout"])
         if spec.retries:
-            why = f"all {1 + spec.retries} runs together; the worker ends each after {spec.timeout:g} s"
+            why = f"all {1 + spec.retries} runs together; each ends after {spec.timeout:g} s"
             rows.approximate("timeout", native, value, why)
         elif value != spec.timeout:
             rows.approximate("timeout", native, value, "Beam takes whole seconds")
@@ -169,9 +168,7 @@ def _placement_rows(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any], kin
     if spec.snapshot == "off":
         rows.exact("snapshot", "checkpointEnabled", enabled)
     elif len(spec.gpu_choices) > 1 or any(choice.count > 1 for choice in spec.gpu_choices):
-        rows.unsupported(
-            "snapshot", "Beam checkpoints containers with one kind of GPU, and one GPU"
-        )
+        rows.unsupported("snapshot", "Beam checkpoints one GPU of one kind")
     else:
         why = "one checkpoint after setup(), of CPU and GPU memory alike"
         rows.approximate("snapshot", "checkpointEnabled", enabled, why)

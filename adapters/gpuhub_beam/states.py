@@ -1,7 +1,7 @@
 """Beam's answers about calls and workers as the seam's types. Pure.
 
-Tasks: ``TaskWithRelated``; containers: ``ContainerState``; what a runner answers: ``endpoint.py`` of
-beta9 0.1.291. Read 2026-11-24.
+Tasks: ``TaskWithRelated``; containers: ``ContainerState`` (gateway 0b79dfe); what a runner answers:
+``endpoint.py`` of beta9 0.1.291. Read 2026-11-24.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The code: uploaded once for each content, to where the gateway says.
 
-``HeadObject`` and ``CreateObject`` (gateway.proto); parts as the SDK sends them (``sync.py`` of beta9
-0.1.291): each is put to its own presigned URL, and their ETags put them together.
+``HeadObject`` and ``CreateObject`` (gateway.proto); parts as the SDK sends them (``sync.py`` of
+beta9 0.1.291): each is put to its own presigned URL, and their ETags put them together.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Beam's routes as requests. Pure.
 
 Mounted from gRPC under ``/api/v1/gateway`` (gateway.proto, image.proto, volume.proto), REST under
-``/api/v1`` and calls at the root (``pkg/api/v1``, ``pkg/abstractions``): beam-cloud/beta9 at 0b79dfe,
-read 2026-11-24. Every address is below ``gateway_url``, so that hosted Beam, a self-hosted gateway and
-an emulator differ in it only.
+``/api/v1`` and calls at the root (``pkg/api/v1``, ``pkg/abstractions``): beam-cloud/beta9 at
+0b79dfe, read 2026-11-24. Every address is below ``gateway_url``, so that hosted Beam, a self-hosted
+gateway and an emulator differ in it only.
 """
 
 from __future__ import annotations

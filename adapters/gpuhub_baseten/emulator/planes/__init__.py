@@ -1,0 +1,1 @@
+"""The HTTP faces of the emulator: management, object store, inference, GraphQL."""

@@ -41,7 +41,19 @@ def resources(spec: FunctionSpec, own: Options) -> dict[str, Any]:
 
 def compute_rows(rows: Rows, spec: FunctionSpec, own: Options) -> None:
     """Answer for ``gpu``, ``cpu``, ``memory``, ``disk`` and ``min_cuda``."""
-    sent = resources(spec, own)
+    _gpu_row(rows, spec, own)
+    _machine_rows(rows, spec, own)
+    if spec.disk is None:
+        rows.unset("disk", "comes with the instance type")
+    else:
+        rows.unsupported("disk", "the disk comes with the instance type")
+    if spec.min_cuda is None:
+        rows.unset("min_cuda", "any host")
+    else:
+        rows.unsupported("min_cuda", "Baseten lets nobody choose the driver")
+
+
+def _gpu_row(rows: Rows, spec: FunctionSpec, own: Options) -> None:
     by_name = own.instance_type is not None
     if not spec.gpu_choices:
         rows.unset("gpu", "as the instance type has" if by_name else "runs without a GPU")
@@ -54,21 +66,17 @@ def compute_rows(rows: Rows, spec: FunctionSpec, own: Options) -> None:
             rows.approximate("gpu", native, value, "; ".join(selection.notes))
         else:
             rows.exact("gpu", native, value)
+
+
+def _machine_rows(rows: Rows, spec: FunctionSpec, own: Options) -> None:
+    sent = resources(spec, own)
     for field in ("cpu", "memory"):
         if spec.value_of(field) is None:
             rows.unset(field, "what the cheapest instance type has", f"resources.{field}")
-        elif by_name:
+        elif own.instance_type is not None:
             rows.unsupported(field, _BY_NAME)
         else:
             rows.exact(field, f"resources.{field}", sent[field], _COVERS)
-    if spec.disk is None:
-        rows.unset("disk", "comes with the instance type")
-    else:
-        rows.unsupported("disk", "the disk comes with the instance type")
-    if spec.min_cuda is None:
-        rows.unset("min_cuda", "any host")
-    else:
-        rows.unsupported("min_cuda", "Baseten lets nobody choose the driver")
 
 
 def _cpu(cores: float) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from gpuhub.adapter import Rollout
 from gpuhub.errors import BadRequest, NotFound, ProviderError
@@ -105,7 +106,7 @@ async def _upload(
     region = member(answer, "s3_region", str)
     key = str(member(answer, "s3_key", str))
     base = defaults.upload_url.replace("{bucket}", member(answer, "s3_bucket", str))
-    url = f"{base.replace('{region}', region).rstrip('/')}/{key}"
+    url = f"{base.replace('{region}', region).rstrip('/')}/{quote(key)}"
     headers = signed_headers("PUT", url, credentials, region, datetime.now(UTC))
     upload = replace(plan.request("upload", {"upload": {"url": url}}), headers=headers)
     try:

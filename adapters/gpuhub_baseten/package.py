@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.errors import SpecError
 from gpuhub_baseten.yaml_text import to_yaml
 
 if TYPE_CHECKING:
@@ -47,8 +48,7 @@ _NAMES = frozenset(
 )
 _ENDS = re.compile(
     r".*(\.py[cod]|\$py\.class|\.so|\.egg-info|\.egg|\.manifest|\.spec|\.cover|\.py,cover|\.mo|\.pot"
-    r"|\.log|\.sage\.py|\.tmp|\.swp)"
-    r"|\.coverage\..*",
+    r"|\.log|\.sage\.py|\.tmp|\.swp)",
     re.DOTALL,
 )
 _TIME = 315_532_800  # the first of January 1980, as in gpuhub's other archives
@@ -90,7 +90,17 @@ def config_text(config: Mapping[str, Any]) -> str:
 
 
 def safe_path(path: str) -> str:
-    """Give a path whose every name Truss keeps."""
+    """Give a path whose every name Truss keeps.
+
+    Raises:
+        SpecError: Truss would drop it under any name that ends otherwise.
+    """
+    if any(part.startswith(".coverage.") for part in path.split("/")):
+        raise SpecError(
+            f"{path.removeprefix('app/')} cannot be shipped: Truss leaves out .coverage.* files",
+            next_step="leave it out with `exclude`, or rename it",
+            provider="baseten",
+        )
     *folders, name = path.split("/")
     kept = [each + _KEPT if _is_dropped(each) or each in _FOLDERS else each for each in folders]
     return "/".join([*kept, name + _KEPT if _is_dropped(name) else name])

@@ -42,10 +42,10 @@ def signed_headers(
     names = ";".join(headers)
     path = quote(unquote(parts.path) or "/", safe="/-_.~")
     listed = "".join(f"{name}:{value}\n" for name, value in headers.items())
-    canonical = "\n".join([method, path, "", listed, names, _UNSIGNED])
+    canonical = f"{method}\n{path}\n\n{listed}\n{names}\n{_UNSIGNED}"
     scope = f"{stamp[:8]}/{region}/s3/aws4_request"
     digest = hashlib.sha256(canonical.encode()).hexdigest()
-    text = "\n".join([_ALGORITHM, stamp, scope, digest])
+    text = f"{_ALGORITHM}\n{stamp}\n{scope}\n{digest}"
     key = f"AWS4{credentials['aws_secret_access_key']}".encode()
     for part in (*scope.split("/"), text):
         key = hmac.digest(key, part.encode(), "sha256")

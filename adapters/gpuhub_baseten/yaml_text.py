@@ -24,7 +24,7 @@ def to_yaml(document: Mapping[str, Any], comment: str = "") -> str:
     """Write a mapping of JSON values.
 
     Args:
-        document: What is written, in its own order.
+        document: What is written, in its own order; not empty.
         comment: Lines above it.
     """
     lines = [f"# {line}" for line in comment.splitlines()]
@@ -35,15 +35,20 @@ def _lines(value: Any, indent: str) -> Iterator[str]:
     if isinstance(value, Mapping):
         for name, inner in value.items():
             yield from _entry(f"{indent}{_text(name)}:", inner, indent)
-    else:
-        for inner in value:
-            yield from _entry(f"{indent}-", inner, indent)
+        return
+    for inner in value:
+        if _is_block(inner):
+            first, *rest = _lines(inner, f"{indent}  ")
+            yield f"{indent}- {first.lstrip()}"
+            yield from rest
+        else:
+            yield f"{indent}- {_scalar(inner)}"
 
 
 def _entry(head: str, value: Any, indent: str) -> Iterator[str]:
     if _is_block(value):
         yield head
-        yield from _lines(value, indent + "  ")
+        yield from _lines(value, f"{indent}  ")
     else:
         yield f"{head} {_scalar(value)}"
 

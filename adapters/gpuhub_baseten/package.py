@@ -38,7 +38,7 @@ _FOLDERS = frozenset(
 )
 _NAMES = frozenset(
     (
-        *(".Python", ".installed.cfg", "MANIFEST", ".DS_Store", "pip-log.txt", ".coverage"),
+        *(".Python", ".installed.cfg", "MANIFEST", ".DS_Store", "pip-log.txt"),
         *("pip-delete-this-directory.txt", ".cache", "nosetests.xml", "coverage.xml"),
         *("local_settings.py", "db.sqlite3", "db.sqlite3-journal", ".webassets-cache", ".scrapy"),
         *(".ipynb_checkpoints", "ipython_config.py", ".pdm.toml", "celerybeat-schedule"),
@@ -95,9 +95,9 @@ def safe_path(path: str) -> str:
     Raises:
         SpecError: Truss would drop it under any name that ends otherwise.
     """
-    if any(part.startswith(".coverage.") for part in path.split("/")):
+    if any(part == ".coverage" or part.startswith(".coverage.") for part in path.split("/")):
         raise SpecError(
-            f"{path.removeprefix('app/')} cannot be shipped: Truss leaves out .coverage.* files",
+            f"{path.removeprefix('app/')} cannot be shipped: Truss leaves out .coverage*",
             next_step="leave it out with `exclude`, or rename it",
             provider="baseten",
         )

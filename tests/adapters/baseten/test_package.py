@@ -24,7 +24,7 @@ DROPPED = [
     *("app/build/a.py", "app/lib/a.py", "app/x/dist/b.py", "app/env/c.py", "app/target/d.py"),
     *("app/native.so", "app/train.log", "app/a.spec", "app/local_settings.py", "app/db.sqlite3"),
     *("app/.cache/x", "app/instance/a.py", "app/a.egg-info/x", "app/MANIFEST", "app/wheels/a.py"),
-    *("app/var/a.py", "app/parts/a.py", "app/.coverage", "app/a.pyc", "app/profile_default/a"),
+    *("app/var/a.py", "app/parts/a.py", "app/a.pyc", "app/profile_default/a"),
 ]
 KEPT = ["app/a.py", "app/library/a.py", "app/builds.py", "app/a.json", "app/lib.py", "app/logs/x"]
 NAMES = st.sampled_from(
@@ -52,10 +52,11 @@ def test_other_names_stay(path):
     assert safe_path(path) == path
 
 
-def test_what_no_name_can_save():
+@pytest.mark.parametrize("name", [".coverage", ".coverage.host.123"])
+def test_what_no_name_can_save(name):
     """Is refused at plan time."""
     with pytest.raises(SpecError, match="Truss leaves out"):
-        safe_path("app/.coverage.host.123")
+        safe_path(f"app/{name}")
 
 
 @given(st.lists(NAMES, min_size=1, max_size=4))

@@ -41,14 +41,13 @@ def test_a_signature_that_was_checked():
 def test_botocore_signs_the_same(url, region, monkeypatch):
     """The reference, for every kind of address."""
     auth = pytest.importorskip("botocore.auth")
-    from botocore.awsrequest import AWSRequest
-    from botocore.credentials import Credentials
-
+    make = pytest.importorskip("botocore.awsrequest").AWSRequest
+    credentials = pytest.importorskip("botocore.credentials").Credentials(*CREDENTIALS.values())
     monkeypatch.setattr(auth, "get_current_datetime", lambda *_: WHEN.replace(tzinfo=None))
-    request = AWSRequest("PUT", url)
+    request = make("PUT", url)
     unsigned = SimpleNamespace(s3={"payload_signing_enabled": False})
     request.context["client_config"] = unsigned
-    auth.S3SigV4Auth(Credentials(*CREDENTIALS.values()), "s3", region).add_auth(request)
+    auth.S3SigV4Auth(credentials, "s3", region).add_auth(request)
     ours = signed_headers("PUT", url, CREDENTIALS, region, WHEN)
     theirs = {name.lower(): value for name, value in request.headers.items()}
     assert ours == theirs

@@ -266,11 +266,11 @@ class Deployment:
             return self.phase
         if self.ready(now):
             return "ACTIVE"
-        if self.replicas and self.crashes and self.has_served:
+        if not self.has_served:
+            return "LOADING_MODEL"
+        if self.crashes:
             return "UNHEALTHY"
-        if self.replicas:
-            return "WAKING_UP" if self.has_served else "LOADING_MODEL"
-        return "SCALED_TO_ZERO"
+        return "WAKING_UP" if self.replicas else "SCALED_TO_ZERO"
 
 
 @dataclass(slots=True, eq=False)

@@ -45,9 +45,8 @@ def truss_python(configured: str = "") -> Path:
 def _has_server(python: Path) -> bool:
     """Whether the packages lie beside it; looking is quicker than asking."""
     places = [*python.parent.parent.glob("lib/python3*/site-packages")]
-    extra = [Path(each) for each in os.environ.get("BASETEN_WORKER_PATH", "").split(os.pathsep)]
     return all(
-        any((place / name).is_dir() for place in (*places, *extra))
+        any((place / name).is_dir() for place in places)
         for name in ("truss", "fastapi", "prometheus_client", "msgpack")
     )
 
@@ -74,16 +73,7 @@ def truss_machine(order: Order, python: Path) -> ProcessMachine:
         **order.env,
         "INFERENCE_SERVER_PORT": str(port),
         "OTEL_SDK_DISABLED": "true",
-        "PYTHONPATH": os.pathsep.join(
-            filter(
-                None,
-                (
-                    str(root / "rootfs" / "app"),
-                    str(root / "rootfs" / "packages"),
-                    os.environ.get("BASETEN_WORKER_PATH"),
-                ),
-            )
-        ),
+        "PYTHONPATH": f"{root}/rootfs/app{os.pathsep}{root}/rootfs/packages",
         "PYTHONUNBUFFERED": "1",
     }
     command = [str(python), str(_HOST), str(root), str(mounts)]

@@ -63,10 +63,11 @@ def stay_on_loopback() -> None:
 
 def main() -> None:
     """Build if need be, then serve until killed."""
+    del sys.path[0]  # the folder of this script: names in it are not the packages'
     folder, mounts = Path(sys.argv[1]), Path(sys.argv[2])
     root = build(folder)
     os.chdir(root / "app")
-    sys.path[0] = str(root / "app")
+    sys.path.insert(0, str(root / "app"))
     importlib.invalidate_caches()
     stay_on_loopback()
     mount(mounts)

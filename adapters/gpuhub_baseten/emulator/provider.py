@@ -68,13 +68,14 @@ class BasetenEmulator:
         self._account = Account(self._site, fleet, rollouts)
         self._gateway = Gateway(self._site, self._account)
         store = Store(self._site, folder / "store")
+        belongings = Belongings(self._site, self._account)
         routes = Routes(
             Management(self._site, self._account, store),
-            Belongings(self._site, self._account),
+            belongings,
             self._gateway,
             AsyncRequests(self._site, self._account, self._gateway),
             store,
-            Graph(self._site, self._account, store),
+            Graph(self._site, self._account, store, belongings),
         )
         service = Service(self._site, routes, self._gateway.close)
         self._server = HttpEmulator(service, port=port)

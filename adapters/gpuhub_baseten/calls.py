@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Calls"]
 
 _HELD = "held-"
-_POLL_S = (0.02, 1.0)
+_LOOK_S = 0.5
 _LONG_REQUEST = (
     "Baseten ends a request after 1200 s, its cold start included; the function may still run"
 )
@@ -56,7 +56,7 @@ class Calls:
         if webhook is not None:
             return await self._async_predict(io, ref, payload, options, webhook)
         call = CallRef("baseten", ref.address, f"{_HELD}{uuid.uuid4().hex}")
-        self._held.start(call, io.now(), lambda: self._hold(io, call, ref, payload, options))
+        self._held.start(call, lambda: self._hold(io, call, ref, payload, options))
         return CallState(call, Phase.QUEUED)
 
     async def poll(self, io: Io, call: CallRef, wait_s: float) -> CallState:
@@ -67,14 +67,11 @@ class Calls:
         """
         if not call.id.startswith(_HELD):
             return async_state(call, document(await io.send(self._model.get_async(call))))
-        state = self._held.state(call)
+        state = await self._held.state(io, call, min(wait_s, _LOOK_S))
         if state is None:
             raise _not_held(call)
-        if state.phase.is_terminal:
+        if wait_s or state.phase.is_terminal:
             return state
-        if wait_s:  # looking here costs nothing: a twentieth of the time it has taken so far
-            age = io.now() - self._held.since(call)
-            return replace(state, poll_after=min(max(age / 20, _POLL_S[0]), _POLL_S[1]))
         if await self._has_no_replica(io, call):
             state = replace(state, phase=Phase.QUEUED)
         return state

@@ -8,8 +8,8 @@ may end before the call does.
 from __future__ import annotations
 
 import asyncio  # noqa: TID251 - a loop of its own, on a thread of its own
-import math
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -17,6 +17,7 @@ from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import CallRef, CallState, CancelReceipt, Phase
+from gpuhub.errors import OutcomeUnknown
 
 if TYPE_CHECKING:
     from gpuhub.adapter import Io
@@ -39,26 +40,35 @@ class HeldCalls:
         self._told: set[CallRef] = set()
         self._lock = threading.Lock()
 
-    def start(self, call: CallRef, now: float, start: Start) -> None:
-        """Begin to wait for a call, at a moment of the workspace's clock."""
-        held = _Held(call, now, start, self._end)
+    def start(self, call: CallRef, start: Start) -> None:
+        """Begin to wait for a call."""
+        held = _Held(call, start, self._end)
         with self._lock:
             self._running[call] = held
         held.begin()
 
-    def state(self, call: CallRef) -> CallState | None:
-        """Give where a call is; ``None``: it is none of this process, or long forgotten."""
+    async def state(self, io: Io, call: CallRef, wait_s: float) -> CallState | None:
+        """Give where a call is; ``None``: it is none of this process, or long forgotten.
+
+        Args:
+            io: The engine's.
+            call: Which.
+            wait_s: Longest wait for its end, in real time.
+        """
+        with self._lock:
+            held = self._running.get(call)
+        poll_after = 0.0
+        if held is not None and wait_s:
+            before = io.now(), time.monotonic()
+            await io.run(held.ended.wait, wait_s)
+            # The workspace's clock may be one that a test moves: the wait passes there too.
+            passed = io.now() - before[0], time.monotonic() - before[1]
+            poll_after = max(0.0, passed[1] - passed[0])
         with self._lock:
             if call in self._ended:
                 self._told.add(call)
                 return self._ended[call]
-            return CallState(call, Phase.RUNNING) if call in self._running else None
-
-    def since(self, call: CallRef) -> float:
-        """Give when a call began; of one that has ended, minus infinity."""
-        with self._lock:
-            held = self._running.get(call)
-        return -math.inf if held is None else held.since
+        return None if held is None else CallState(call, Phase.RUNNING, poll_after=poll_after)
 
     async def cancel(self, io: Io, call: CallRef) -> CancelReceipt | None:
         """Close the connection of a call, where that can be done; ``None``: it is not known."""
@@ -100,10 +110,9 @@ class _Held:
     """One request that is waited for."""
 
     def __init__(
-        self, call: CallRef, since: float, start: Start, end: Callable[[_Held, CallState], None]
+        self, call: CallRef, start: Start, end: Callable[[_Held, CallState], None]
     ) -> None:
         self.call = call
-        self.since = since
         self.ended = threading.Event()
         self._start = start
         self._end = end
@@ -133,6 +142,8 @@ class _Held:
         except asyncio.CancelledError:
             detail = "its connection was closed; Baseten may have run it to its end"
             state = CallState(self.call, Phase.CANCELLED, detail=detail)
+        except Exception as error:  # noqa: BLE001 - as when the workspace is closed
+            state = CallState(self.call, Phase.FAILED, error=_given_up(self.call, error))
         self._end(self, state)
 
     async def _main(self) -> CallState:
@@ -144,3 +155,12 @@ class _Held:
     def _note_suspended(self) -> None:
         """Only runs when the request lets the loop go on: not over a blocking client."""
         self._is_suspended = self._task is not None and not self._task.done()
+
+
+def _given_up(call: CallRef, error: Exception) -> OutcomeUnknown:
+    return OutcomeUnknown(
+        f"nobody waits for the call any more: {error}",
+        call_id=str(call),
+        provider="baseten",
+        next_step="keep the workspace open until the results of spawned calls are there",
+    )

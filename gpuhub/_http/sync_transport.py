@@ -14,7 +14,7 @@ from gpuhub._http.client_options import client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
 from gpuhub._http.files import FileBody
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing
-from gpuhub._http.pools import Pools
+from gpuhub._http.pools import Pool, Pools
 from gpuhub.errors import GpuHubError, ProviderError, SpecError
 from gpuhub.plan import Response
 
@@ -34,6 +34,7 @@ class SyncTransport:
 
         self._pools = Pools(client, limits.max_connections)
         self._process = os.getpid()
+        self._closed = False
 
     def exchange(self, outgoing: Outgoing) -> Response:
         """Send one request and read the whole answer, whatever its status.
@@ -60,15 +61,20 @@ class SyncTransport:
         try:
             response = self._send(outgoing, pool.client, file)
         except BaseException:
-            self._pools.give_back(pool)
+            self._ended(pool)
             raise
         finally:
             if file is not None:  # an answer may come before the whole file was sent
                 file.close()
         if isinstance(response, GpuHubError):
-            self._pools.give_back(pool)
+            self._ended(pool)
             raise response
-        return SyncAnswer(response, outgoing, partial(self._pools.give_back, pool))
+        return SyncAnswer(response, outgoing, partial(self._ended, pool))
+
+    def _ended(self, pool: Pool[httpx.Client]) -> None:
+        self._pools.give_back(pool)
+        if self._closed:  # it connected while the others were closed
+            pool.client._transport.close()  # noqa: SLF001 - the client itself closes only once
 
     def _send(
         self, outgoing: Outgoing, client: httpx.Client, file: FileBody | None
@@ -96,6 +102,7 @@ class SyncTransport:
 
     def close(self) -> None:
         """Close all connections. Requests in flight on other threads fail at once."""
+        self._closed = True
         for client in self._pools:
             if self._process == os.getpid():  # what a child shuts down is shut for its parent
                 _wake(client)

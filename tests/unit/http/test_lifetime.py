@@ -48,6 +48,15 @@ def test_each_loop_has_its_own_client(serve, fast):
     connections.close()
 
 
+def test_a_request_that_connects_after_the_close_leaves_nothing(connections):
+    """As one of another thread may: its connection is not kept for a next one."""
+    outgoing, transport = connections.prepared(GET, None), connections.transport()
+    connections.close()
+    assert transport.exchange(outgoing).status == 200
+    del transport
+    gc.collect()  # a socket left behind would warn, which is an error here
+
+
 @pytest.mark.parametrize("fast", [False, True])
 def test_loops_in_threads_do_not_mix(serve, fast):
     """Loops that run at the same time, one per thread, do not get at each other's clients."""

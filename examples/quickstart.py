@@ -105,7 +105,7 @@ def main() -> None:
     print("\n[b cyan]6 scale to zero and wake[/]: 30 s without a call")
     print(f"  now    {workers_of(endpoint.status())}")
     while (counts := endpoint.status().workers) and counts.total:
-        time.sleep(0.05)  # noqa: TID251 - a user's program, watching
+        time.sleep(0.05)
     print(f"  later  {workers_of(endpoint.status())}")
     print(f"  called {finished(embed.spawn(['anybody there?']))}")
 

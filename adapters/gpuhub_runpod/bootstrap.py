@@ -93,7 +93,8 @@ def pip(*packages: str) -> None:
 
 def prepare(kind: str) -> None:
     """Make the machine what the function asks for."""
-    for path in map(Path, listed("GPUHUB_MOUNTS")):
+    mounts = () if "GPUHUB_VOLUMES" in os.environ else listed("GPUHUB_MOUNTS")  # emulator's folders
+    for path in map(Path, mounts):
         if path != VOLUME and not path.is_symlink():
             path.parent.mkdir(parents=True, exist_ok=True)
             path.symlink_to(VOLUME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -116,7 +117,17 @@ class Placement:
             "RUNPOD_WEBHOOK_POST_OUTPUT": f"{base}/job-done/$RUNPOD_POD_ID/$ID?{query}",
             "RUNPOD_WEBHOOK_POST_STREAM": f"{base}/job-stream/$RUNPOD_POD_ID/$ID?{query}",
         }
+        given |= self._volumes(config)
         return {name: str(value) for name, value in given.items()}
+
+    def _volumes(self, config: Mapping[str, Any]) -> dict[str, str]:
+        """A folder for the network volume: nobody may mount one in this machine's root."""
+        if not config["networkVolumes"]:
+            return {}
+        folder = self._folder / "volumes" / config["networkVolumes"][0]
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = ["/runpod-volume", *json.loads(config["env"].get("GPUHUB_MOUNTS") or "[]")]
+        return {"GPUHUB_VOLUMES": json.dumps(dict.fromkeys(paths, str(folder)))}
 
 
 def _cpu_count(config: Mapping[str, Any]) -> int:

@@ -1,0 +1,1 @@
+"""Sorts support tickets: an application of several modules, with data and dependencies."""

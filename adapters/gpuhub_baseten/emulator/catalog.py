@@ -47,7 +47,7 @@ class InstanceType:
             "gpu_type": self.gpu,
             "gpu_memory_limit_mib": self.gpu_memory,
         }
-        return body | ({"price": self.price} if with_price else {})
+        return {"instance_type": body, "price": self.price} if with_price else body
 
 
 def _with_cards(

@@ -22,6 +22,9 @@ __all__ = ["Pacer", "hold", "wait_until"]
 
 _SLICE_S = 0.02
 _LONGEST_S = 1.0
+_LEAP_S, _PATIENCE_S = 30.0, 0.1
+"""Clock seconds that are a leap, and real ones before it: a client that holds a request on a thread
+may be about to ask or to cancel, and is not to find that all is over."""
 _STEP_S = 1e-6
 """Past what is due: a sum of floats may stop short of it."""
 
@@ -126,7 +129,10 @@ class Pacer:
                 if waits and not changed.done():
                     self._advance(time.monotonic() - began)
             else:
-                self._advance(step)
+                if step > _LEAP_S:
+                    await asyncio.wait([changed], timeout=_PATIENCE_S)
+                if not changed.done():
+                    self._advance(step)
                 await asyncio.sleep(0)
 
     def _advance(self, seconds: float) -> None:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpuhub_baseten.emulator import bodies
 from gpuhub_baseten.emulator.bodies import read_values
+from gpuhub_baseten.emulator.catalog import choose
 from gpuhub_baseten.emulator.config import read_config
 from gpuhub_baseten.emulator.planes.store import BUCKET, REGION
 from gpuhub_baseten.emulator.problems import Problem, invalid
@@ -193,9 +194,9 @@ def arguments_of(query: str, variables: Mapping[str, Any]) -> tuple[str, dict[st
 
 def _validated(given: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        read_config(_decoded(given["config"]))
+        choose(read_config(_decoded(given["config"])).resources)
     except Problem as problem:
-        return {"success": False, "details": json.dumps({"errors": [{"message": problem.detail}]})}
+        return {"success": False, "details": json.dumps({"errors": [problem.detail]})}
     return {"success": True, "details": None}
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpuhub_beam import wire
 from gpuhub_beam.calls import Calls
-from gpuhub_beam.changing import delete_all, not_found, not_ours, scaled, switched
+from gpuhub_beam.changing import delete_all, not_found, not_ours, retired, scaled, switched
 from gpuhub_beam.deploying import deploy
 from gpuhub_beam.gateway import Gateway
 from gpuhub_beam.logs import read_logs
@@ -73,10 +73,7 @@ class BeamAdapter:
 
     async def retire(self, io: Io, ref: DeploymentRef) -> None:
         """Stop all other versions of gpuhub's: Beam would run and bill them on."""
-        name = await self._gateway.look(io, ref.name)
-        if (release := name.find(ref.version)) is not None:
-            for part in name.left_running(release):
-                await io.send(wire.change_deployment(part.id, "stop"))
+        await retired(io, ref, self._gateway)
 
     async def find(self, io: Io, name: str) -> DeploymentRef | None:
         """Look for the active version that gpuhub made."""

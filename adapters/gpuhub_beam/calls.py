@@ -67,7 +67,7 @@ class Calls:
     async def cancel(self, io: Io, call: CallRef) -> CancelReceipt:
         """Stop a task, and see whether it has ended."""
         workspace = await self._gateway.workspace(io)
-        await io.send(wire.stop_task(workspace, call.id))
+        await io.send(wire.stop_tasks(workspace, [call.id]))
         state = await self._following.ask(io, call)
         if state.phase.is_terminal:
             return CancelReceipt.CONFIRMED_TERMINAL

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from gpuhub.errors import NotFound, SpecError, UnsupportedSetting
 from gpuhub_beam import wire
 from gpuhub_beam.container import local_secret_name
+from gpuhub_beam.errors import document
 from gpuhub_beam.limits import limits_body, stub_fields
+from gpuhub_beam.looking import calls_of
 
 if TYPE_CHECKING:
     from gpuhub.adapter import DeploymentRef, Io
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
     from gpuhub_beam.gateway import Gateway, Name
     from gpuhub_beam.releases import Part, Release
 
-__all__ = ["delete_all", "not_found", "not_ours", "scaled", "switched"]
+__all__ = ["delete_all", "not_found", "not_ours", "retired", "scaled", "switched"]
+
+_LEAST = "autoscaler.min_containers"
+_BATCH = 100
 
 
 async def scaled(
@@ -83,9 +88,41 @@ async def switched(io: Io, ref: DeploymentRef, version: str, gateway: Gateway) -
     for part in reversed(release.parts):
         if not part.active:
             await io.send(wire.change_deployment(part.id, "start"))
+    workspace = await gateway.workspace(io)
     for part in name.left_running(release):
+        await _cancel_waiting(io, workspace, part)
         await io.send(wire.change_deployment(part.id, "stop"))
     return release.ref(gateway.base_url)
+
+
+async def retired(io: Io, ref: DeploymentRef, gateway: Gateway) -> None:
+    """Stop older versions; let those run down that have calls.
+
+    A stop ends running calls, and nobody would begin the waiting ones. A version without warm
+    workers costs nothing once it is idle, and the next deploy stops it.
+    """
+    name = await gateway.look(io, ref.name)
+    release = name.find(ref.version)
+    workspace = await gateway.workspace(io)
+    for part in name.left_running(release) if release else ():
+        if not await calls_of(io, workspace, [part]):
+            await io.send(wire.change_deployment(part.id, "stop"))
+        elif (part.config.get("autoscaler") or {}).get("min_containers"):
+            await io.send(wire.patch_stub(workspace, part.stub, {_LEAST: 0}))
+            await io.send(wire.change_deployment(part.id, "start"))
+
+
+async def _cancel_waiting(io: Io, workspace: str, part: Part) -> None:
+    """Cancel the tasks that wait in a queue: stopped, it would hold them until they expire."""
+    if part.kind != "taskqueue":
+        return
+    while True:
+        page = document(await io.send(wire.waiting_tasks(workspace, part.stub, _BATCH)))
+        tasks = [str(each.get("external_id") or each.get("id")) for each in page.get("data") or ()]
+        if tasks:
+            await io.send(wire.stop_tasks(workspace, tasks))
+        if len(tasks) < _BATCH:
+            return
 
 
 async def delete_all(io: Io, ref: DeploymentRef, gateway: Gateway) -> None:
@@ -98,10 +135,11 @@ async def delete_all(io: Io, ref: DeploymentRef, gateway: Gateway) -> None:
     ours = [part for part in name.parts if part.is_ours]
     if not ours:
         raise not_found(ref.name, name)
+    workspace = await gateway.workspace(io)
     for part in ours:
+        await _cancel_waiting(io, workspace, part)
         await io.send(wire.change_deployment(part.id, "delete"))
     for secret in sorted({secret for part in ours for secret in _stored(part)}):
-        workspace = await gateway.workspace(io)
         await io.send(wire.delete_secret(workspace, secret))
 
 

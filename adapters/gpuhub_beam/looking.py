@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from gpuhub_beam import wire
@@ -11,9 +12,9 @@ from gpuhub_beam.states import endpoint_status
 if TYPE_CHECKING:
     from gpuhub.adapter import DeploymentRef, EndpointStatus, Io
     from gpuhub_beam.gateway import Gateway
-    from gpuhub_beam.releases import Release
+    from gpuhub_beam.releases import Part
 
-__all__ = ["status_of"]
+__all__ = ["calls_of", "status_of"]
 
 
 async def status_of(io: Io, ref: DeploymentRef, gateway: Gateway) -> EndpointStatus:
@@ -24,15 +25,15 @@ async def status_of(io: Io, ref: DeploymentRef, gateway: Gateway) -> EndpointSta
     if release is None or not release.main.active:
         release = (name.serving() if ref.made_by_gpuhub else None) or release
     containers = (await io.send(wire.get_containers(workspace))).json()
-    waiting = None if release is None else await _waiting(io, workspace, release)
+    waiting = None if release is None else await calls_of(io, workspace, release.parts)
     return endpoint_status(release, containers, waiting)
 
 
-async def _waiting(io: Io, workspace: str, release: Release) -> int:
-    """Give how many calls wait or run in all parts: each newest task knows its stub's number."""
+async def calls_of(io: Io, workspace: str, parts: Iterable[Part]) -> int:
+    """Give how many calls of some parts wait or run: a stub's newest task knows its number."""
     total = 0
-    for part in release.parts:
-        page = document(await io.send(wire.list_tasks(workspace, [part.stub])))
+    for part in parts:
+        page = document(await io.send(wire.newest_task(workspace, part.stub)))
         tasks: list[dict[str, Any]] = member(page, "data", list)
         if tasks:
             total += int((tasks[0].get("stats") or {}).get("queue_depth") or 0)

@@ -9,7 +9,7 @@ gateway and an emulator differ in it only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -37,15 +37,16 @@ __all__ = [
     "get_workspace",
     "head_object",
     "list_deployments",
-    "list_tasks",
     "make_volume",
+    "newest_task",
     "patch_stub",
     "put_object",
     "put_part",
-    "stop_task",
+    "stop_tasks",
     "subscribe",
     "update_secret",
     "verify_image",
+    "waiting_tasks",
     "warm_up",
 ]
 
@@ -198,9 +199,15 @@ def get_containers(workspace: str) -> Request:
     return _get(f"{API}/container/{_id(workspace)}")
 
 
-def list_tasks(workspace: str, stubs: Sequence[str]) -> Request:
-    """The newest task of some stubs; it comes with how many wait or run."""
-    return _get(f"{API}/task/{_id(workspace)}", stub_ids=",".join(stubs), limit="1")
+def newest_task(workspace: str, stub: str) -> Request:
+    """The newest task of a stub; it comes with how many wait or run."""
+    return _get(f"{API}/task/{_id(workspace)}", stub_ids=stub, limit="1")
+
+
+def waiting_tasks(workspace: str, stub: str, limit: int) -> Request:
+    """Tasks of a stub that nobody has begun."""
+    query = {"stub_ids": stub, "status": "PENDING,RETRY", "limit": str(limit), "skip_details": "true"}
+    return _get(f"{API}/task/{_id(workspace)}", **query)
 
 
 def patch_stub(workspace: str, stub: str, fields: Mapping[str, Any]) -> Request:
@@ -282,7 +289,7 @@ def subscribe(workspace: str, task: str, wait_s: float) -> Request:
     return Request("GET", path, headers=headers, timeout=wait_s, retry=Retry.SAFE)
 
 
-def stop_task(workspace: str, task: str) -> Request:
-    """Stop a task. The answer says nothing: an unknown or ended one is no error."""
+def stop_tasks(workspace: str, tasks: Iterable[str]) -> Request:
+    """Stop tasks. The answer says nothing: an unknown or ended one is no error."""
     path = f"{API}/task/{_id(workspace)}"
-    return Request("DELETE", path, query={"task_ids": task}, retry=Retry.SAFE)
+    return Request("DELETE", path, query={"task_ids": ",".join(tasks)}, retry=Retry.SAFE)

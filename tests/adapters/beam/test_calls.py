@@ -249,9 +249,7 @@ def test_a_long_task_is_followed_by_events(lab, api):
     look = api.get(TASK).respond(json=task("RUNNING"))
     running = json.dumps(task("RUNNING"))
     done = json.dumps(task("COMPLETE", result=[1]))
-    events = (
-        f"event: status\ndata: {json.dumps(task('RUNNING'))}\n\nevent: status\ndata: {done}\n\n"
-    )
+    events = "".join(f"event: status\ndata: {each}\n\n" for each in (running, done))
     follow = api.get(f"{TASK}/subscribe").respond(200, text=events)
     assert lab.run(lab.adapter.poll(lab.io, CALL, 30.0)).phase is Phase.RUNNING
     assert not follow.called

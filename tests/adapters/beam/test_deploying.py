@@ -310,6 +310,7 @@ def test_what_was_left_running_is_no_new_version(lab, api):
     stop = api.post(path__regex=rf"{GATEWAY}/deployments/(?P<id>[^/]+)/stop").respond(
         json={"ok": True}
     )
+    api.get(f"/api/v1/task/{WORKSPACE}").respond(json={"data": []})
     lab.run(lab.adapter.retire(lab.io, found))
     stopped = [call.request.url.path.split("/")[-2] for call in stop.calls]
     assert sorted(stopped) == ["endpoint-1", "taskqueue-1"]

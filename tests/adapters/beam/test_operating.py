@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 
 from gpuhub.adapter import LogLine, Rollout, WorkerCounts
@@ -15,6 +16,7 @@ from tests.adapters.beam.answers import GATEWAY, LIST, WORKSPACE, config, deploy
 REF = reference()
 CONTAINERS = f"/api/v1/container/{WORKSPACE}"
 LOGS = f"/api/v1/logs/{WORKSPACE}"
+TASKS = f"/api/v1/task/{WORKSPACE}"
 DEPLOYMENT = rf"{GATEWAY}/deployments/(?P<id>[^/]+)"
 
 
@@ -22,6 +24,7 @@ def changes(api: Any) -> Any:
     """Take every start, stop and delete of a deployment."""
     api.post(path__regex=rf"{DEPLOYMENT}/(start|stop)$").respond(json={"ok": True})
     api.delete(path__regex=rf"{DEPLOYMENT}$").respond(json={"ok": True})
+    api.get(TASKS).respond(json={"data": [], "next": ""})
     return api
 
 
@@ -38,7 +41,7 @@ def look(api: Any, containers: Any = (), waiting: int = 0, **facts: Any) -> Any:
     api.get(LIST).respond(json=pair(1, 1, **facts))
     api.get(CONTAINERS).respond(json=list(containers))
     tasks = {"data": [{"stats": {"queue_depth": waiting}}] if waiting else [], "next": ""}
-    return api.get(f"/api/v1/task/{WORKSPACE}").respond(json=tasks)
+    return api.get(TASKS).respond(json=tasks)
 
 
 def container(status: str, stub: str = "stub-endpoint-1") -> dict[str, Any]:
@@ -150,6 +153,36 @@ def test_a_rollback_starts_before_it_stops(lab, api):
         lab.run(lab.adapter.rollback(lab.io, REF, "endpoint-v7"))
 
 
+def test_calls_that_wait_are_cancelled_before_a_stop(lab, api):
+    """Nobody would begin them: they would wait until they expire."""
+    changes(api).get(LIST).respond(json=pair(2, 2) + pair(1, 1, active=False))
+    batch = {"data": [{"external_id": f"t-{at}"} for at in range(100)], "next": ""}
+    rest = {"data": [{"external_id": "t-100"}], "next": ""}
+    api.get(TASKS).mock(side_effect=[httpx.Response(200, json=each) for each in (batch, rest)])
+    cancel = api.delete(TASKS).respond(json={})
+    lab.run(lab.adapter.rollback(lab.io, REF, "endpoint-v1"))
+    sent = [call.request.url.params["task_ids"].split(",") for call in cancel.calls]
+    assert [len(tasks) for tasks in sent] == [100, 1]
+    assert changed(api)[-1] == "POST taskqueue-2/stop"
+
+
+def test_an_older_version_with_calls_runs_down(lab, api):
+    """Without warm workers; a stop would end its calls."""
+    entries = pair(2, 2, fingerprint="new") + pair(1, 1, least=1)
+    changes(api).get(LIST).respond(json=entries)
+
+    def busy(request: httpx.Request) -> httpx.Response:
+        depth = int(request.url.params["stub_ids"] == "stub-endpoint-1")
+        return httpx.Response(200, json={"data": [{"stats": {"queue_depth": depth}}]})
+
+    api.get(TASKS).mock(side_effect=busy)
+    patch = api.patch(path__regex=r".*/stub-endpoint-1/config").respond(json={})
+    lab.run(lab.adapter.retire(lab.io, reference(version="endpoint-v2")))
+    assert changed(api) == ["POST endpoint-1/start", "POST taskqueue-1/stop"]
+    fields = json.loads(patch.calls.last.request.content)["fields"]
+    assert fields == {"autoscaler.min_containers": 0}
+
+
 def test_a_delete_takes_every_version(lab, api):
     """With the secrets that were stored for it, and nothing of others."""
     secrets = {"TOKEN": "GPUHUB_LAB_ECHO_TOKEN", "OTHER": "shared"}
@@ -251,8 +284,6 @@ def test_the_log_is_read_page_by_page(lab, api):
 
 
 def _page(pages: list[Any], request: Any) -> Any:
-    import httpx
-
     return httpx.Response(200, json={"logs": pages[int(request.url.params["page"])]})
 
 

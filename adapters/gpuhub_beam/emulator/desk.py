@@ -17,6 +17,8 @@ __all__ = ["Desk"]
 
 _REQUESTS = ("endpoint", "asgi")
 _ALONE = ("function", "schedule")
+_REPORT_S = 5.0
+"""Real seconds a runner has to report the end of a request before time moves on."""
 
 
 class Desk:
@@ -38,6 +40,7 @@ class Desk:
         self._site = instance.site
         self._told = told
         self._plays_runner = self._site.options.workers == "stub"
+        self._expects_pop = False
         self.fleet = hire(self)
 
     @property
@@ -88,14 +91,14 @@ class Desk:
             return None
         self.fleet.booted(container)
         self.fleet.asked(container)
-        has_room = len(container.tasks) < max(1, int(self._instance.config["workers"]))
         is_ready = container.is_ready(self._site.timeline.now())
-        if not (has_room and is_ready and self._instance.queue):
+        if not (is_ready and self._has_room(container) and self._instance.queue):
             return None
         task = self._instance.queue.popleft()
         task.pid = pid
         self._hand(task, container)
         self.started(task, container)
+        self._expect_pop()
         return None if task.crashes or task.hangs else task
 
     def started(self, task: Task, container: Container) -> bool:
@@ -109,7 +112,6 @@ class Desk:
         if self._instance.stub.kind not in _REQUESTS:
             self._watch(task)
         if self._instance.stub.kind in _ALONE:
-            self.fleet.booted(container)
             container.at_work.add(task.id)
             self._site.began()
         task.changed.fire()
@@ -157,13 +159,20 @@ class Desk:
         if not container.tasks and not container.is_stopped:
             self.fleet.rest(container)
 
-    def lost(self, container: Container, tasks: list[Task]) -> None:
+    def await_end(self, task: Task) -> None:
+        """Count as at work that a real runner reports the end of a request in a moment."""
+        self._site.began()
+        task.timers["report"] = self._site.waker.after(_REPORT_S, lambda: self._reported_late(task))
+        self.miss(task)
+
+    def lost(self, tasks: list[Task]) -> None:
         """Note that a container is gone under its tasks: they are missed after a while."""
         for task in tasks:
             task.stop_timer("execution")
             task.changed.fire()
             if not task.is_over:
                 self.miss(task)
+        self._expect_pop()
 
     def miss(self, task: Task) -> None:
         """Take a task for lost unless it ends before its heartbeat is overdue."""
@@ -188,6 +197,7 @@ class Desk:
         """Give waiting tasks to containers that have room."""
         if self._instance.stub.kind not in _REQUESTS:
             self._instance.arrivals.fire()
+            self._expect_pop()
             return
         queue = self._instance.queue
         while queue:
@@ -198,10 +208,29 @@ class Desk:
 
     def drop_all(self) -> None:
         """Forget all tasks."""
+        self._instance.queue.clear()
+        self._expect_pop()
         for task in list(self._instance.tasks.values()):
             for name in list(task.timers):
                 task.stop_timer(name)
             task.changed.fire()
+
+    def _expect_pop(self) -> None:
+        """Count as at work that a worker comes for a waiting task in a moment."""
+        now = self._site.timeline.now()
+        expects = bool(self._instance.queue) and any(
+            each.is_ready(now) and self._has_room(each)
+            for each in self._instance.containers.values()
+        )
+        if expects and not self._expects_pop:
+            self._site.began()
+        elif self._expects_pop and not expects:
+            self._site.ended()
+        self._expects_pop = expects
+
+    def _has_room(self, container: Container) -> bool:
+        """Whether a queue worker of a container has nothing to do."""
+        return len(container.tasks) < max(1, int(self._instance.config["workers"]))
 
     def _roomiest(self) -> Container | None:
         """The container with room that has the fewest requests, as the gateway sorts them."""
@@ -309,13 +338,24 @@ class Desk:
             self._end(task, "ERROR")
         self.go_on()
 
+    def _reported_late(self, task: Task) -> None:
+        with self._site.change():
+            self._stop_awaiting(task)
+
+    def _stop_awaiting(self, task: Task) -> None:
+        if "report" in task.timers:
+            task.stop_timer("report")
+            self._site.ended()
+
     def _end(self, task: Task, status: Status) -> None:
+        self._stop_awaiting(task)
         task.status, task.ended_at = status, self._site.timeline.wall()
         for name in ("expiry", "heartbeat"):
             task.stop_timer(name)
         self._instance.tasks.pop(task.id, None)
         if task in self._instance.queue:
             self._instance.queue.remove(task)
+            self._expect_pop()
         task.changed.fire()
 
     def _tell(self, task: Task, result: bytes | None) -> None:

@@ -21,7 +21,7 @@ class Fleet:
     Args:
         instance: Whose they are.
         placement: Makes containers and their machines.
-        lost: Told of a container that is gone, with the tasks it had.
+        lost: Told of the tasks of a container that is gone.
         freed: Told that some container may take tasks now.
     """
 
@@ -30,7 +30,7 @@ class Fleet:
         instance: Instance,
         placement: Placement,
         *,
-        lost: Callable[[Container, list[Task]], None],
+        lost: Callable[[list[Task]], None],
         freed: Callable[[], None],
     ) -> None:
         self._instance = instance
@@ -142,7 +142,7 @@ class Fleet:
         container.log.close()
         tasks = list(container.tasks.values())
         container.tasks.clear()
-        self._lost(container, tasks)
+        self._lost(tasks)
         self._instance.arrivals.fire()
         self._site.note()
 

@@ -65,6 +65,8 @@ class WorkerLog:
         if self._file is None:
             return
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
+        if _is_whole_record(self._rest):
+            lines, self._rest = [*lines, self._rest], b""
         for line in lines:
             self._add("container", line.decode("utf-8", "replace").rstrip("\r"))
 
@@ -101,6 +103,11 @@ class WorkerLog:
     def _add(self, source: str, text: str) -> None:
         self._count += 1
         self._lines.append(Line(self._count, source, text, self._wall()))
+
+
+def _is_whole_record(text: bytes) -> bool:
+    """Whether a line is over without an end: beta9's runner prints JSON documents so."""
+    return text.endswith(b"}") and b'"beta9_log": true' in text
 
 
 def timestamp(wall: float) -> str:

@@ -83,7 +83,7 @@ class Routes:
     def find(self, request: Request) -> tuple[Route, tuple[str, ...]]:
         """Give the route of a request, and what its path names."""
         if match := self._calls.fullmatch(request.path):
-            return self._call(request, *match.groups()), match.groups()
+            return self._call(request, match[2]), match.groups()
         allowed = False
         for method, pattern, route in self._table:
             if match := pattern.fullmatch(request.path):
@@ -93,7 +93,7 @@ class Routes:
         problem = Problem(405 if allowed else 404, "Method Not Allowed" if allowed else "Not Found")
         return Route("unknown", "open", "message", _raising(problem)), ()
 
-    def _call(self, request: Request, kind: str, rest: str) -> Route:
+    def _call(self, request: Request, rest: str) -> Route:
         operation = "submit"
         if rest.endswith("/warmup") and request.method == "POST":
             operation = "warm"

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gpuhub_beam.emulator.bodies import GetOrCreateStub, TaskPolicy
-    from gpuhub_beam.emulator.options import EmulatorOptions
 
 __all__ = ["App", "Deployment", "Stub", "config_of", "gpus_of", "timestamp"]
 
@@ -126,7 +125,7 @@ def gpus_of(asked: GetOrCreateStub) -> list[str]:
     return types or (["any"] if asked.gpu_count > 0 else [])
 
 
-def config_of(asked: GetOrCreateStub, options: EmulatorOptions) -> dict[str, Any]:
+def config_of(asked: GetOrCreateStub) -> dict[str, Any]:
     """Give what the gateway keeps: the request with its defaults and limits applied."""
     gpus = gpus_of(asked)
     policy = asked.task_policy

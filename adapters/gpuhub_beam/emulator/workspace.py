@@ -171,9 +171,7 @@ class Workspace:
         having = [
             each
             for each in self.deployments
-            if each.name == name
-            and each.stub.type == f"{kind}/deployment"
-            and not each.is_deleted
+            if each.name == name and each.stub.type == f"{kind}/deployment" and not each.is_deleted
         ]
         if version:
             if not version.isdigit():

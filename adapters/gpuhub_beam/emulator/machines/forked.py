@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["ForkedMachine", "NurseryClient", "nursery"]
 
 _SCRIPT = Path(__file__).with_name("nursery.py")
-_RUNNER = Path(__file__).parent / "played"
+_RUNNER = Path(__file__).with_name("played_runner.py")
 _LENGTH = struct.Struct("!I")
 _SERVES = ("endpoint", "asgi")
 

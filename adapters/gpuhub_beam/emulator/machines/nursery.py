@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import importlib.util
 import json
 import os
 import selectors
@@ -67,7 +68,10 @@ class Nursery:
             _kill(pid)
 
     def _take_order(self) -> bool:
-        head, descriptors, _, _ = socket.recv_fds(self._orders, _LENGTH.size, 2)
+        try:
+            head, descriptors, _, _ = socket.recv_fds(self._orders, _LENGTH.size, 2)
+        except ConnectionResetError:
+            return False
         if not head:
             return False
         body = b""
@@ -130,18 +134,25 @@ class Nursery:
             os._exit(code)
 
 
+def _loaded(path: str) -> Any:
+    """Import a file that is on no path of the children's."""
+    spec = importlib.util.spec_from_file_location("played_runner", path)
+    assert spec is not None  # noqa: S101 - it is there
+    assert spec.loader is not None  # noqa: S101 - same
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
 if __name__ == "__main__":
-    _script, _orders, _folder, *_packages = sys.argv
-    sys.path.insert(0, _folder)
+    _script, _orders, _runner, *_packages = sys.argv
     sys.path.extend(_packages)
     for module in _WARM:
         importlib.import_module(module)
-    played = importlib.import_module("played_runner")
-    sys.path.remove(_folder)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    Nursery(socket.socket(fileno=int(_orders)), played).run()
+    Nursery(socket.socket(fileno=int(_orders)), _loaded(_runner)).run()

@@ -112,10 +112,10 @@ class Talk:
                 event = await self._next()
                 if isinstance(event, h11.Data):
                     yield bytes(event.data)
-                elif isinstance(event, h11.EndOfMessage):
-                    break
                 else:
-                    raise Unreachable("the container closed the connection")
+                    break
+            if isinstance(event, h11.ConnectionClosed):
+                raise Unreachable("the container closed the connection")  # noqa: TRY301
             if self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
                 self._state.start_next_cycle()
                 self._connections.give_back(self)

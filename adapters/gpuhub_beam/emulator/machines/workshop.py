@@ -47,7 +47,7 @@ class Workshop:
             folder.mkdir()
             if archive is not None:
                 with zipfile.ZipFile(archive) as whole:
-                    whole.extractall(folder)  # noqa: S202 - what a test deployed
+                    whole.extractall(folder)
         return folder
 
     def make(self, order: MachineOrder) -> Machine:

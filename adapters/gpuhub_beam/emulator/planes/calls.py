@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from gpuhub_beam.emulator.fleet import Fleet
     from gpuhub_beam.emulator.site import Site
     from gpuhub_beam.emulator.stubs import Stub
-    from gpuhub_beam.emulator.tasks import Task
+    from gpuhub_beam.emulator.tasks import Status, Task
     from gpuhub_beam.emulator.workspace import Workspace
 
 __all__ = ["Calls"]
@@ -266,9 +266,7 @@ class Calls:
             async for piece in talk.read():
                 yield piece
                 if first and task.breaks_off and task.container is not None:
-                    with self._site.change():
-                        desk.fleet.failed(task.container, 137)
-                    raise Unreachable("the container died")
+                    self._die(desk, task.container)
                 first = False
                 answer = piece if len(piece) < 1_000_000 else b""
             self._leave(desk, task, status, answer)
@@ -280,16 +278,25 @@ class Calls:
             self._leave(desk, task, 502)
             raise
 
+    def _die(self, desk: Desk, container: Container) -> None:
+        with self._site.change():
+            desk.fleet.failed(container, 137)
+        raise Unreachable("the container died")
+
     def _leave(self, desk: Desk, task: Task, status: int, answer: bytes = b"") -> None:
         """Free the container, and end the task where no runner does."""
         with self._site.change():
             desk.released(task)
             if task.is_over or not self._plays_runner or status == 502:
-                if not task.is_over:
+                if not task.is_over and status == 502:
                     desk.miss(task)
+                elif not task.is_over:
+                    desk.await_end(task)
                 desk.go_on()
                 return
-            ended = "CANCELLED" if status == 499 else "ERROR" if status >= 500 else "COMPLETE"
+            ended: Status = (
+                "CANCELLED" if status == 499 else "ERROR" if status >= 500 else "COMPLETE"
+            )
             desk.completed(task, ended, None, told=answer)
 
     async def _await_health(self, fleet: Fleet, container: Container) -> None:

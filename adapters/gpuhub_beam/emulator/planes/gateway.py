@@ -130,10 +130,8 @@ class Gateway:
             if problem := self._problem_of(body):
                 return {"ok": False, "errMsg": problem}
             app = self._workspace.app(body.app_name or body.name)
-            config = config_of(body, self._site.options)
-            stub = self._workspace.add_stub(
-                body.name, body.stub_type, config, body.object_id, app
-            )
+            config = config_of(body)
+            stub = self._workspace.add_stub(body.name, body.stub_type, config, body.object_id, app)
             return {"ok": True, "stubId": stub.id, **self._capacity(body)}
 
     async def deploy(self, asked: Json) -> Json:
@@ -246,22 +244,21 @@ class Gateway:
 
     def _problem_of(self, body: bodies.GetOrCreateStub) -> str:
         """Say why a stub is refused, in the gateway's words; empty when it is not."""
-        options, gpus = self._site.options, gpus_of(body)
-        if body.cpu <= 0 or body.memory <= 0:
-            return "CPU and memory must be greater than 0."
-        if body.cpu > options.most_millicores:
-            return f"CPU must be {options.most_millicores // 1000} cores or less."
-        if body.memory > options.most_memory_mb:
-            return f"Memory must be {options.most_memory_mb / 1024:g} GiB or less."
-        if body.gpu_count > options.most_gpus:
-            return f"GPU count must be {options.most_gpus} or less."
-        if body.gpu_count > 1 and not options.allows_several_gpus:
-            return "Multi-GPU containers are not enabled for this workspace."
-        if body.checkpoint_enabled and body.gpu_count > 1:
-            return "Checkpoints are yet not supported for multi-GPU"
-        if body.checkpoint_enabled and len(gpus) > 1:
-            return "Checkpoints are yet not supported between multiple GPUs"
-        return self._missing_parts(body)
+        options, several = self._site.options, body.gpu_count > 1
+        cores, gib = options.most_millicores // 1000, options.most_memory_mb / 1024
+        rules = {
+            "CPU and memory must be greater than 0.": min(body.cpu, body.memory) <= 0,
+            f"CPU must be {cores} cores or less.": body.cpu > options.most_millicores,
+            f"Memory must be {gib:g} GiB or less.": body.memory > options.most_memory_mb,
+            f"GPU count must be {options.most_gpus} or less.": body.gpu_count > options.most_gpus,
+            "Multi-GPU containers are not enabled for this workspace.": several
+            and not options.allows_several_gpus,
+            "Checkpoints are yet not supported for multi-GPU": several and body.checkpoint_enabled,
+            "Checkpoints are yet not supported between multiple GPUs": body.checkpoint_enabled
+            and len(gpus_of(body)) > 1,
+        }
+        broken = next((words for words, is_broken in rules.items() if is_broken), "")
+        return broken or self._missing_parts(body)
 
     def _missing_parts(self, body: bodies.GetOrCreateStub) -> str:
         secrets = self._workspace.secrets

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["Records"]
 
 _LOOK_S = 0.05
+_RECORD = '{"message": '
+"""How beta9's runner begins what it prints of the user's."""
 _TYPES = ("", "BETA9_WORKSPACE", "BETA9_APP", "BETA9_STUB", "BETA9_TASK", "BETA9_CONTAINER")
 
 
@@ -141,24 +143,21 @@ class Records:
 
 def _unwrapped(text: str) -> list[dict[str, str]]:
     """Give the lines in a line: beta9's runner prints JSON documents, one after another."""
-    if '"beta9_log": true' not in text:
+    if not (_RECORD in text and '"beta9_log": true' in text):
         return [{"message": text}]
     found: list[dict[str, str]] = []
     decoder = json.JSONDecoder()
     at = 0
     while at < len(text):
-        try:
-            document, at = decoder.raw_decode(text, at)
-        except ValueError:
-            rest = text[at:].partition("{")
-            if rest[0]:
-                found.append({"message": rest[0]})
-                at += len(rest[0])
-                continue
-            return [*found, {"message": text[at:]}]
+        begin = text.find(_RECORD, at)
+        if plain := text[at : begin if begin >= 0 else None]:
+            found.append({"message": plain})
+        if begin < 0:
+            break
+        document, at = decoder.raw_decode(text, begin)
         names = ("task_id", "stream")
         facts = {name: document[name] for name in names if name in document}
-        found.append({"message": str(document.get("message", "")).rstrip("\n"), **facts})
+        found.append({"message": str(document["message"]).rstrip("\n"), **facts})
     return found
 
 

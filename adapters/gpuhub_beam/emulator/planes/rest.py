@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.worker.wire import dumps
@@ -89,9 +89,7 @@ class Rest:
             return Answer.of({"data": found, "next": ""})
         return Answer.of(found)
 
-    async def deployment(
-        self, _request: Request, workspace_id: str, deployment_id: str
-    ) -> Answer:
+    async def deployment(self, _request: Request, workspace_id: str, deployment_id: str) -> Answer:
         """``GET /api/v1/deployment/{ws}/{id}``."""
         self._check(workspace_id)
         with self._site.change():
@@ -190,9 +188,7 @@ class Rest:
                 yield b"event: status\ndata: " + dumps(shown) + b"\n\n"
             if task.is_over:
                 return
-            await wait_until(
-                self._site, task.changed, lambda seen=last: task.status != seen, _SUBSCRIBE_S
-            )
+            await wait_until(self._site, task.changed, _differs(task, last), _SUBSCRIBE_S)
 
     def _pending_s(self, task: Task) -> float:
         """Real seconds worth waiting for news of a task."""
@@ -231,9 +227,7 @@ class Rest:
                     "cpu": runtime["cpu"],
                     "memory": runtime["memory"],
                 }
-                shown += [
-                    each.shown(now, wall, facts) for each in instance.containers.values()
-                ]
+                shown += [each.shown(now, wall, facts) for each in instance.containers.values()]
         return Answer.of(shown)
 
     async def stop_container(
@@ -293,6 +287,10 @@ class Rest:
     def _check(self, workspace_id: str) -> None:
         if workspace_id != self._site.workspace_id:
             raise Problem(401, "Invalid token", "message")
+
+
+def _differs(task: Task, seen: str) -> Callable[[], bool]:
+    return lambda: task.status != seen
 
 
 def _listed(request: Request, name: str) -> list[str]:

@@ -35,14 +35,21 @@ class Runners:
         self._workspace = workspace
 
     async def start_task(self, asked: Json) -> Json:
-        """Note that a task runs."""
-        with self._site.change():
-            task = self._workspace.tasks.get(str(asked.get("taskId", "")))
-            if task is None or task.is_over:
-                return {"ok": False}
-            desk = self._workspace.desk(task.stub)
-            container = desk.instance.containers.get(str(asked.get("containerId", "")))
-            return {"ok": container is not None and desk.started(task, container)}
+        """Note that a task runs: as soon as its container's cold start is over."""
+        while True:
+            with self._site.change():
+                changed = self._site.changed.listen()
+                task = self._workspace.tasks.get(str(asked.get("taskId", "")))
+                if task is None or task.is_over:
+                    return {"ok": False}
+                desk = self._workspace.desk(task.stub)
+                container = desk.instance.containers.get(str(asked.get("containerId", "")))
+                if container is None:
+                    return {"ok": False}
+                desk.fleet.booted(container)
+                if container.is_ready(self._site.timeline.now()):
+                    return {"ok": desk.started(task, container)}
+            await changed
 
     async def end_task(self, asked: Json) -> Json:
         """Note that a task ended."""

@@ -159,14 +159,14 @@ def _encoded(result: Any, status: int) -> tuple[int, bytes]:
         text = json.dumps(result, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except Exception:  # noqa: BLE001 - as the runner does
         return 500, json.dumps({"error": traceback.format_exc()}).encode()
-    return status, text.encode("utf-8")
+    return status, str(text).encode("utf-8")
 
 
 async def _body(receive: Any) -> bytes:
     body = b""
     while True:
         message = await receive()
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if not message.get("more_body"):
             return body
 

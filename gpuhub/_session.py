@@ -17,7 +17,7 @@ from gpuhub import _drive
 from gpuhub._clock import SystemClock
 from gpuhub._closing import closing
 from gpuhub._engine import Calls, Deployments, Planner
-from gpuhub._http import ConnectionLimits, Connections
+from gpuhub._http import ConnectionLimits, Connections, Origins
 from gpuhub.adapter import AdapterInfo, AdapterModule, Clock, SuppliesClock
 from gpuhub.errors import GpuHubError
 
@@ -60,6 +60,11 @@ class Session:
         """Connections of their own, for a map that may have to cut them."""
         limits = ConnectionLimits() if concurrency is None else ConnectionLimits(concurrency + 32)
         return Connections(self.info, self.settings, clock=self.clock, limits=limits)
+
+    def web_headers(self) -> dict[str, str]:
+        """The headers of a request to a web function; they hold a credential."""
+        name = self.info.web_origin
+        return Origins(self.info, self.settings).credential_headers(name) if name else {}
 
     def run(self, use: Callable[[BoundedIo], Coroutine[Any, Any, T]]) -> T:
         """Step a use case to its end, on this thread and without an event loop."""

@@ -117,6 +117,17 @@ class Endpoint(EndpointUses[R], Generic[P, R]):
         """HTTP address of the deployment, where it has one."""
         return self.ref.url
 
+    def web_headers(self) -> dict[str, str]:
+        """Headers with which a request to :attr:`url` is let through, by lower-case name.
+
+        They hold your credential: hand them to an HTTP client and keep them out of logs. Empty
+        where the provider asks for none.
+
+        Raises:
+            MissingCredentials: The provider asks for one, and it is not set.
+        """
+        return self._session.web_headers()
+
     @property
     def version(self) -> str:
         """The version that serves, in the provider's numbering."""

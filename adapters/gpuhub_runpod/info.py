@@ -81,6 +81,7 @@ INFO = AdapterInfo(
     ),
     errors=ERRORS,
     read_error=read_error,
+    web_origin="data",
     extra="",
     # /runsync takes up to 300 s; its default of 90 s stays below what proxies on the way cut.
     long_poll_s=90.0,

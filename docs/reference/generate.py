@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
+import tempfile
 import textwrap
 from collections.abc import Iterator
 from enum import Enum
@@ -19,9 +20,11 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 import gpuhub
+from gpuhub.adapter import Feature
 
 HERE = Path(__file__).parent
 WIDTH = 100
+PROVIDERS = ("mock", "runpod")
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "functions": ("Decorators and functions", ("function", "Function", "web", "WebApp")),
     "endpoints": (
@@ -50,7 +53,7 @@ _ENTRY = re.compile(r"^    (\S[^:]*): (.*(?:\n      .*)*)", re.MULTILINE)
 def pages() -> dict[str, str]:
     """Give the text of each page by its file name."""
     written = {f"{name}.md": _page(title, names) for name, (title, names) in sorted(PAGES.items())}
-    return {"index.md": _index(), **written}
+    return {"index.md": _index(), "capabilities.md": _capabilities(), **written}
 
 
 def _index() -> str:
@@ -58,9 +61,45 @@ def _index() -> str:
     for page, (title, names) in PAGES.items():
         links = ", ".join(f"[`{name}`]({page}.md#{_anchor(name)})" for name in names)
         lines += [f"* [{title}]({page}.md): {links}"]
+    lines += ["* [What each provider can do](capabilities.md): the capability matrix"]
     errors = [name for name in gpuhub.__all__ if _is_error(name)]
     listed = ", ".join(f"`{name}`" for name in errors)
     return "\n".join([*lines, f"* [Errors](../errors.md): {listed}"]) + "\n"
+
+
+def _capabilities() -> str:
+    """The matrix of features and providers, and the words of the adapters."""
+    with tempfile.TemporaryDirectory() as empty:  # so that no project's settings count
+        workspace = gpuhub.Workspace(root=empty, environ={})
+        adapters = {
+            name: workspace.adapter_module(name).create(workspace.provider_settings(name))
+            for name in PROVIDERS
+        }
+        workspace.close()
+    titles = [adapter.info.title for adapter in adapters.values()]
+    lines = [
+        "# What each provider can do",
+        "",
+        "Declared by the adapters, and checked: gpuhub's contract suite runs what is declared and",
+        "demands that the rest is refused. A feature named like a setting is that setting.",
+        "",
+        f"| Feature | {' | '.join(titles)} |",
+        f"| --- |{' --- |' * len(titles)}",
+    ]
+    for feature in Feature:
+        levels = [adapter.capabilities[feature].level.value for adapter in adapters.values()]
+        lines.append(f"| `{feature.value}` | {' | '.join(levels)} |")
+    lines += ["", "## How, and why not"]
+    for feature in Feature:
+        said = {
+            adapter.info.title: adapter.capabilities[feature]
+            for adapter in adapters.values()
+            if adapter.capabilities[feature].how
+        }
+        if said:
+            lines += ["", f"### `{feature.value}`", ""]
+        lines += [f"* {title}: {each.level.value}: {each.how}" for title, each in said.items()]
+    return "\n".join(lines) + "\n"
 
 
 def _heading(name: str) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import gpuhub
 from triage import functions as f
@@ -119,8 +119,11 @@ def use_nightly() -> str:
 
 def use_site() -> dict[str, Any]:
     """Send a request to the web application."""
-    with deployed(site) as endpoint, urlopen(f"{endpoint.url}/topics?text=refund") as answer:  # noqa: S310
-        found: dict[str, Any] = json.load(answer)
+    with deployed(site) as endpoint:
+        url = f"{endpoint.url}/topics?text=refund"
+        request = Request(url, headers=endpoint.web_headers())  # noqa: S310 - the provider's
+        with urlopen(request) as answer:  # noqa: S310 - the same
+            found: dict[str, Any] = json.load(answer)
     return found
 
 

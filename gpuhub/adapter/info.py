@@ -102,6 +102,7 @@ class AdapterInfo:
         schemes: URL schemes of ``Endpoint.connect``; the first is the one call ids print with.
         errors: Error table; the first matching line wins. Statuses it lacks map by default.
         read_error: Reads the provider's error bodies.
+        web_origin: Origin whose credential requests to a web function take; empty: they take none.
         extra: The extra to install for an SDK, such as ``"modal"``; empty when none is needed.
         long_poll_s: Longest wait of one ``submit`` or ``poll``.
     """
@@ -116,6 +117,7 @@ class AdapterInfo:
     schemes: tuple[str, ...] = ()
     errors: tuple[ErrorRule, ...] = ()
     read_error: Callable[[Response], ErrorFacts] | None = None
+    web_origin: str = ""
     extra: str = ""
     long_poll_s: float = 30.0
 

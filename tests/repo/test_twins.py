@@ -16,7 +16,7 @@ CLASSES = ["Call", "Endpoint", "Function", "WebApp", "Workspace"]
 NO_TWIN = {
     # They only build objects or read what is known: nothing to wait for.
     "Call": {"from_id"},
-    "Endpoint": {"with_options"},
+    "Endpoint": {"web_headers", "with_options"},
     "Function": {"bundle", "call", "endpoint", "in_workspace", "local", "plan", "with_options"},
     "WebApp": {"bundle", "endpoint", "in_workspace", "plan"},
     "Workspace": {"adapter_module", "provider_settings", "session", "use", "wire"},

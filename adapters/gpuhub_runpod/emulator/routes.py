@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Route", "Routes"]
 
-Plane = Literal["control", "data", "worker", "open"]
+Plane = Literal["control", "data", "worker"]
 Handler = Callable[..., Awaitable[Answer]]
 
 _NAME = r"([^/]+)"
@@ -87,7 +87,7 @@ class Routes:
         ]
         self._data = self._data_table()
         self._worker = self._worker_table()
-        self._load = Route("visit", "open", self.balancer.handle)
+        self._load = Route("visit", "data", self.balancer.handle)
 
     def find(self, request: Request) -> tuple[Route, tuple[str, ...]]:
         """Give the route of a request, and what its path names."""

@@ -117,8 +117,6 @@ class Service:
             Problem: 401 without a known one, 403 when it may not do this.
         """
         given = request.headers.get("authorization", "")
-        if route.plane == "open":
-            return
         if route.plane == "worker":
             if given != self._site.worker_key:
                 raise Problem(401, "not a worker's key")

@@ -3,8 +3,10 @@
 # ruff: noqa: S101 - assert is how a test speaks
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -186,19 +188,30 @@ class Invocations:
 
     @needs(Feature.KIND_WEB)
     def test_a_web_application_has_an_address(self, bench: Bench) -> None:
-        """``Endpoint.url`` is where the application is served."""
+        """``Endpoint.url`` is where it is served, to those whom the provider lets through."""
         settings = {} if bench.lacks(Feature.PUBLIC) else {"public": True}
         endpoint = bench.deploy_web("site", **settings)
         assert endpoint.url is not None
         assert endpoint.url.startswith("http")
-        if settings and endpoint.url.startswith("http://127.0.0.1"):
-            assert _fetched(bench, f"{endpoint.url.rstrip('/')}/hello") == f"{WEB_MARK} /hello"
+        if not endpoint.url.startswith("http://127.0.0.1"):
+            return
+        page = f"{endpoint.url.rstrip('/')}/hello"
+        headers = endpoint.web_headers()
+        if headers and not settings:
+            with pytest.raises(HTTPError, match=r"40[13]"):
+                _fetched(bench, page, {})
+        assert _fetched(bench, page, {} if settings else headers) == f"{WEB_MARK} /hello"
 
 
-def _fetched(bench: Bench, url: str) -> str:
-    """Ask the application, as a browser would."""
-    with bench.drive.do(lambda: urlopen(url, timeout=20)) as answer:  # noqa: S310 - loopback
-        return str(answer.read().decode())
+def _fetched(bench: Bench, url: str, headers: Mapping[str, str]) -> str:
+    """Ask the application, as a browser or an HTTP client would."""
+    request = Request(url, headers=dict(headers))  # noqa: S310 - loopback
+    try:
+        with bench.drive.do(lambda: urlopen(request, timeout=20)) as answer:  # noqa: S310 - loopback
+            return str(answer.read().decode())
+    except HTTPError as error:
+        error.close()
+        raise
 
 
 def _overhead(bench: Bench) -> int:

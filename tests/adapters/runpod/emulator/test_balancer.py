@@ -66,10 +66,22 @@ def endpoint(account):
     return Endpoint(account, account.created(**fields))
 
 
+ASKED = {"headers": {"Authorization": "Bearer made-up"}, "timeout": 30, "trust_env": False}
+
+
+def test_who_asks_needs_a_key(account, endpoint):
+    """401 without one, and no worker is started."""
+    base = endpoint.made["requestUrls"]["base"]
+    assert httpx.get(base, trust_env=False).status_code == 401
+    assert endpoint.workers() == []
+
+
 def test_a_request_wakes_a_worker_and_is_passed_on(account, clock, endpoint):
     """Method, path, query and body; status, headers and body of the answer."""
     base = endpoint.made["requestUrls"]["base"]
-    answer = httpx.post(f"{base}/some/path?a=1", content=b"hello", timeout=30, trust_env=False)
+    answer = httpx.post(
+        f"{base}/some/path?a=1", content=b"hello", headers=KEY, timeout=30, trust_env=False
+    )
     assert answer.status_code == 201
     assert answer.text == "POST /some/path?a=1 hello"
     assert answer.headers["x-from"] == "worker"
@@ -83,7 +95,9 @@ def test_a_request_wakes_a_worker_and_is_passed_on(account, clock, endpoint):
 def test_without_a_worker_there_is_no_answer(account, endpoint):
     """502 after two minutes."""
     endpoint.patch(workers={"max": 0})
-    answer = httpx.get(endpoint.made["requestUrls"]["base"], timeout=30, trust_env=False)
+    answer = httpx.get(
+        endpoint.made["requestUrls"]["base"], headers=KEY, timeout=30, trust_env=False
+    )
     assert answer.status_code == 502
 
 
@@ -96,5 +110,5 @@ def test_it_takes_no_jobs(account, endpoint):
 def test_a_queue_endpoint_balances_nothing(account):
     """404."""
     endpoint = account.endpoint()
-    answer = httpx.get(f"{account.emulator.url}/lb/{endpoint.id}/", trust_env=False)
+    answer = httpx.get(f"{account.emulator.url}/lb/{endpoint.id}/", **ASKED)
     assert answer.status_code == 404

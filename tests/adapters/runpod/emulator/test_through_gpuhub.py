@@ -49,7 +49,9 @@ def deployed(workspace, target, **settings):
 def test_a_web_application_answers(emulator, workspace, project):
     """Behind the load balancer, on a worker that the request woke."""
     endpoint = gpuhub.web()(project.functions.site).in_workspace(workspace).deploy()
-    answer = httpx.get(f"{endpoint.url}/some/page", timeout=30, trust_env=False)
+    url = f"{endpoint.url}/some/page"
+    assert httpx.get(url, trust_env=False).status_code == 401
+    answer = httpx.get(url, headers=endpoint.web_headers(), timeout=30, trust_env=False)
     assert answer.status_code == 200
     assert answer.text == "gpuhub-contract /some/page"
 

@@ -12,13 +12,14 @@ from gpuhub.errors import (
     CallFailed,
     CallTimedOut,
     MalformedResponse,
+    NoCapacity,
     NotFound,
     PayloadTooLarge,
     ProviderUnavailable,
     UnsupportedSetting,
 )
 from gpuhub_beam import wire
-from gpuhub_beam.errors import GONE, document, member, read_error
+from gpuhub_beam.errors import GONE, NO_CONTAINER, document, member, read_error
 from gpuhub_beam.following import Following
 from gpuhub_beam.sse import EventReader
 from gpuhub_beam.states import TIMED_OUT, answered, remote_error
@@ -134,11 +135,15 @@ class Calls:
         )
 
     async def _send(self, io: Io, ref: DeploymentRef, make: Any) -> Response:
-        """Send a call; to the version that serves now when the known one was stopped meanwhile."""
+        """Send a call; to the version that serves now when the known one was stopped meanwhile.
+
+        For five minutes the gateway may still take calls for a stopped version, and then drops them
+        when no container came: these have not run either.
+        """
         try:
             return await io.send(make(ref))
-        except NotFound as error:
-            if error.code != GONE or not ref.made_by_gpuhub:
+        except (NotFound, NoCapacity) as error:
+            if error.code not in (GONE, NO_CONTAINER) or not ref.made_by_gpuhub:
                 raise
             serving = (await self._gateway.look(io, ref.name)).serving()
             if serving is None or serving.id == ref.version:

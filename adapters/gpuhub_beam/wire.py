@@ -206,8 +206,8 @@ def newest_task(workspace: str, stub: str) -> Request:
 
 def waiting_tasks(workspace: str, stub: str, limit: int) -> Request:
     """Tasks of a stub that nobody has begun."""
-    query = {"stub_ids": stub, "status": "PENDING,RETRY", "limit": str(limit), "skip_details": "true"}
-    return _get(f"{API}/task/{_id(workspace)}", **query)
+    query = {"stub_ids": stub, "status": "PENDING,RETRY", "limit": str(limit)}
+    return _get(f"{API}/task/{_id(workspace)}", **query, skip_details="true")
 
 
 def patch_stub(workspace: str, stub: str, fields: Mapping[str, Any]) -> Request:

@@ -141,6 +141,7 @@ def test_a_foreign_endpoint_gets_bare_json(lab, api):
 def test_refusals(lab, api, status, answer, error, accepted):
     """What certainly did not run can be sent again; what may have is told apart."""
     endpoint(api, status, **answer)
+    api.get(LIST).respond(json=pair(1, 1))
     with pytest.raises((error, Exception)) as caught:
         submit(lab)
     assert getattr(caught.value, "accepted", None) is accepted
@@ -191,7 +192,10 @@ def test_a_version_that_was_replaced_elsewhere(lab, api):
     api.get(LIST).respond(json=pair(2, 2) + pair(1, 1, active=False))
     newer = api.post("/endpoint/lab-echo/v2").respond(json={"result": 1})
     assert submit(lab).phase is Phase.SUCCEEDED
-    assert newer.call_count == 1
+    endpoint(api, 504, error="Timed out waiting for a backend container")
+    assert submit(lab).phase is Phase.SUCCEEDED
+    assert newer.call_count == 2
+    endpoint(api, 400, message="Deployment is not active")
     api.get(LIST).respond(json=[])
     with pytest.raises(NotFound, match="not active"):
         submit(lab)

@@ -79,9 +79,7 @@ def test_who_asks_needs_a_key(account, endpoint):
 def test_a_request_wakes_a_worker_and_is_passed_on(account, clock, endpoint):
     """Method, path, query and body; status, headers and body of the answer."""
     base = endpoint.made["requestUrls"]["base"]
-    answer = httpx.post(
-        f"{base}/some/path?a=1", content=b"hello", headers=KEY, timeout=30, trust_env=False
-    )
+    answer = httpx.post(f"{base}/some/path?a=1", content=b"hello", **ASKED)
     assert answer.status_code == 201
     assert answer.text == "POST /some/path?a=1 hello"
     assert answer.headers["x-from"] == "worker"
@@ -95,9 +93,7 @@ def test_a_request_wakes_a_worker_and_is_passed_on(account, clock, endpoint):
 def test_without_a_worker_there_is_no_answer(account, endpoint):
     """502 after two minutes."""
     endpoint.patch(workers={"max": 0})
-    answer = httpx.get(
-        endpoint.made["requestUrls"]["base"], headers=KEY, timeout=30, trust_env=False
-    )
+    answer = httpx.get(endpoint.made["requestUrls"]["base"], **ASKED)
     assert answer.status_code == 502
 
 

@@ -287,18 +287,20 @@ def test_ended_calls_are_forgotten_only_once_told(monkeypatch, lab):
 
 def test_a_held_call_on_a_loop_can_be_cut(lab, api):
     """Its connection is closed, which Baseten may or may not pass on."""
+    arrived, loop = asyncio.Event(), list[asyncio.AbstractEventLoop]()
 
     async def never(_: httpx.Request) -> httpx.Response:
+        loop[0].call_soon_threadsafe(arrived.set)
         await asyncio.sleep(60)
         raise AssertionError("it was not cancelled")
 
     api.post(PREDICT).side_effect = never
 
     async def use() -> Any:
+        loop.append(asyncio.get_running_loop())
         io = lab.session.connections.asynchronous()
         state = await lab.adapter.submit(io, reference(), b"{}", SPAWN)
-        while not lab.adapter._calls._held._running[state.ref]._is_suspended:
-            await asyncio.sleep(0.005)
+        await arrived.wait()
         receipt = await lab.adapter.cancel(io, state.ref)
         return receipt, await lab.adapter.poll(io, state.ref, 5.0)
 

@@ -27,7 +27,7 @@ async def gone():
 @pytest.fixture
 def worker_of(bundle_of, tmp_path):
     """Make workers from the shop's functions; ``told`` changes what the worker is told."""
-    made = []
+    made: list[Worker] = []
 
     def make(name, **told):
         folder = bundle_of(name).write_to(tmp_path / f"{name}-{len(made)}")

@@ -1,4 +1,4 @@
-"""Looking at deployments and changing them: find, status, versions, rollback, scale, logs, delete."""
+"""Looking at deployments and changing them: status, versions, limits, logs, delete, connect."""
 
 from __future__ import annotations
 
@@ -215,8 +215,8 @@ def test_a_rollback_that_fails(lab, api):
     api.get(ENVIRONMENT).respond(json=there)
     with pytest.raises(ProviderUnavailable, match="does not start"):
         lab.run(lab.adapter.rollback(lab.io, reference(), "dep0"))
+    one = reference(address="abc123/deployment/dep1")
     with pytest.raises(BadRequest, match="one deployment"):
-        one = reference(address="abc123/deployment/dep1")
         lab.run(lab.adapter.rollback(lab.io, one, "dep0"))
 
 

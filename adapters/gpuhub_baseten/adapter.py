@@ -11,7 +11,6 @@ from gpuhub.errors import AuthFailed, NotFound, UnsupportedSetting
 from gpuhub_baseten import wire
 from gpuhub_baseten.autoscaling import live_settings
 from gpuhub_baseten.calls import Calls
-from gpuhub_baseten.config import WEB_ROUTE
 from gpuhub_baseten.deploying import deploy, find_environment, find_model
 from gpuhub_baseten.errors import document, member
 from gpuhub_baseten.logs import log_tail, read_logs
@@ -243,7 +242,7 @@ class BasetenAdapter:
         self, place: wire.Place, name: str, deployment: Mapping[str, Any], **facts: Any
     ) -> DeploymentRef:
         is_web = labels_of(deployment).get("kind") == "web"
-        url = self._model.url(place, f"sync{WEB_ROUTE}" if is_web else "predict")
+        url = self._model.url(place, "sync" if is_web else "predict")
         return deployment_ref(place, name, deployment, url=url, **facts)
 
 

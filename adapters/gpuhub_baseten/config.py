@@ -17,11 +17,9 @@ if TYPE_CHECKING:
     from gpuhub.spec import FunctionSpec, Secret
     from gpuhub_baseten.options import Options
 
-__all__ = ["WEB_PORT", "WEB_ROUTE", "config_of", "secret_name", "worker_facts"]
+__all__ = ["WEB_PORT", "config_of", "secret_name", "worker_facts"]
 
 WEB_PORT = 8000
-WEB_ROUTE = "/web"
-"""Below it gpuhub's worker gives every path to the application: Baseten's proxy keeps ``/``."""
 
 _OLDEST, _NEWEST = 9, 14
 _RESERVED = ("PORT", "HOSTNAME")
@@ -149,7 +147,7 @@ def _server() -> dict[str, Any]:
     return {
         "start_command": _START,
         "server_port": WEB_PORT,
-        "predict_endpoint": WEB_ROUTE,
+        "predict_endpoint": "/predict",
         "readiness_endpoint": "/health",
         "liveness_endpoint": "/health",
     }

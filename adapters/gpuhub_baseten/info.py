@@ -45,6 +45,7 @@ INFO = AdapterInfo(
         Origin("model", "model_url", MODEL_URL, _AUTHORIZATION),
     ),
     limits=Limits(payload_bytes=100_000_000, timeout_s=3600, name_length=128),
+    web_origin="model",
     errors=ERRORS,
     read_error=read_error,
     extra="",

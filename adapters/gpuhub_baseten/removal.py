@@ -19,26 +19,35 @@ __all__ = ["remove"]
 async def remove(io: Io, place: wire.Place, name: str) -> None:
     """Remove a model with its deployments and its local secrets.
 
-    Baseten deletes no production deployment but with its model. An environment beside it gives its
-    deployments back, and the model stays.
+    Baseten deletes no production deployment but with its model. Of another environment, beside a
+    production one, the model stays; so it does of a single deployment.
 
     Raises:
         NotFound: It is gone.
     """
+    if place.deployment:
+        await io.send(wire.delete_deployment(place.model, place.deployment))
+        return
     model = document(await io.send(wire.get_model(place.model)))
-    others = place.environment != PRODUCTION and model.get("production_deployment_id")
-    if place.deployment or others:
-        listing = document(await io.send(wire.get_deployments(place.model)))
-        for deployment in member(listing, "deployments", list):
-            if deployment["id"] == place.deployment or (
-                not place.deployment and deployment.get("environment") == place.environment
-            ):
-                with suppress(NotFound):
-                    await io.send(wire.deactivate(place.model, deployment["id"]))
-                await io.send(wire.delete_deployment(place.model, deployment["id"]))
+    if place.environment != PRODUCTION and model.get("production_deployment_id"):
+        await _remove_environment(io, place)
         return
     await io.send(wire.delete_model(place.model))
     await _remove_secrets(io, f"gpuhub-{name}-")
+
+
+async def _remove_environment(io: Io, place: wire.Place) -> None:
+    """Remove an environment, which frees its deployments, and then those."""
+    listing = document(await io.send(wire.get_deployments(place.model)))
+    theirs = [
+        str(member(deployment, "id", str))
+        for deployment in member(listing, "deployments", list)
+        if deployment.get("environment") == place.environment
+    ]
+    await io.send(wire.delete_environment(place.model, place.environment))
+    for deployment in theirs:
+        with suppress(NotFound):
+            await io.send(wire.delete_deployment(place.model, deployment))
 
 
 async def _remove_secrets(io: Io, begins: str) -> None:

@@ -156,6 +156,12 @@ def delete_deployment(model: str, deployment: str) -> Request:
     return Request("DELETE", path, retry=Retry.SAFE)
 
 
+def delete_environment(model: str, environment: str) -> Request:
+    """``DELETE …/environments/{name}``; production cannot be deleted."""
+    path = f"/v1/models/{_id(model)}/environments/{_id(environment)}"
+    return Request("DELETE", path, retry=Retry.SAFE)
+
+
 def delete_model(model: str) -> Request:
     """``DELETE /v1/models/{id}``."""
     return Request("DELETE", f"/v1/models/{_id(model)}", retry=Retry.SAFE)

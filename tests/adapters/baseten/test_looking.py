@@ -350,7 +350,7 @@ def test_delete_of_another_environment_leaves_the_model(lab, api):
     api.get(f"{API}/models/abc123").respond(json=model())
     listed = [deployment("dep1"), deployment("dep5", environment="staging")]
     api.get(DEPLOYMENTS).respond(json={"deployments": listed})
-    off = api.post(f"{DEPLOYMENTS}/dep5/deactivate").respond(json={"success": True})
+    off = api.delete(f"{API}/models/abc123/environments/staging").respond(json={})
     gone = api.delete(f"{DEPLOYMENTS}/dep5").respond(json={})
     lab.run(lab.adapter.delete(lab.io, reference(address="abc123/staging")))
     assert off.called

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,23 @@ from gpuhub.errors import CallExpired, CallTimedOut, DeployFailed, PayloadTooLar
 from gpuhub.scaling import Scaling
 from gpuhub.testing.emulator import Fault
 from gpuhub_baseten.emulator import BasetenEmulator
+
+OF_LIB = """
+def number(add: int) -> int:
+    from lib.parts import NUMBER
+
+    return NUMBER + add
+"""
+OF_FAILURE = """
+import os
+
+if os.environ.get("BREAK"):
+    raise OSError("no model here")
+
+
+def f() -> int:
+    return 1
+"""
 
 
 @pytest.fixture
@@ -64,7 +82,7 @@ def test_a_web_application_takes_any_path(workspace, project):
     assert endpoint.url.endswith("/production/sync")
     for path in ("/some/page", "/web/"):
         answer = httpx.get(
-            endpoint.url + path, headers=endpoint.web_headers(), timeout=30, trust_env=False
+            f"{endpoint.url}{path}", headers=endpoint.web_headers(), timeout=30, trust_env=False
         )
         assert (answer.status_code, answer.text) == (200, f"gpuhub-contract {path}")
 
@@ -76,10 +94,8 @@ def test_a_project_with_names_that_truss_drops(workspace, project):
     try:
         (folder / "__init__.py").write_text("")
         (folder / "parts.py").write_text("NUMBER = 42\n")
-        text = "def number(add: int) -> int:\n    from lib.parts import NUMBER\n\n    return NUMBER + add\n"
-        with project.having("demo_of_lib.py", text):
-            from demo_of_lib import number
-
+        with project.having("demo_of_lib.py", OF_LIB):
+            number = importlib.import_module("demo_of_lib").number
             assert deployed(workspace, number).invoke(1) == 43
     finally:
         for each in folder.glob("*.py"):
@@ -160,10 +176,8 @@ def test_two_environments_of_one_model(workspace, project, emulator, tmp_path):
 def test_code_that_cannot_be_loaded_fails_the_deploy(workspace, project, emulator):
     """With the traceback in the log; the version before it goes on."""
     first = deployed(workspace, project.functions.variable, env={"PLACE": "good"})
-    text = "import os\n\nif os.environ.get('BREAK'):\n    raise OSError('no model here')\n\n\ndef f() -> int:\n    return 1\n"
-    with project.having("demo_of_failure.py", text):
-        from demo_of_failure import f
-
+    with project.having("demo_of_failure.py", OF_FAILURE):
+        f = importlib.import_module("demo_of_failure").f
         with pytest.raises(DeployFailed) as caught:
             deployed(workspace, f, env={"BREAK": "1"}, name="broken")
         assert any("no model here" in line for line in caught.value.log_tail)

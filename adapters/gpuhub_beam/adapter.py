@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gpuhub.scaling import Scaling
     from gpuhub.spec import FunctionSpec
     from gpuhub_beam.defaults import Defaults
+    from gpuhub_beam.schedule import Scheduler
 
 __all__ = ["BeamAdapter"]
 
@@ -48,6 +49,7 @@ class BeamAdapter:
         capabilities: Support of every feature.
         defaults: Settings that shape plans.
         gateway: Which gateway and workspace.
+        scheduler: Makes schedules there.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class BeamAdapter:
         capabilities: Mapping[Feature, Support],
         defaults: Defaults,
         gateway: Gateway,
+        scheduler: Scheduler,
     ) -> None:
         self.info = info
         self.capabilities = capabilities
         self._defaults = defaults
         self._gateway = gateway
+        self._scheduler = scheduler
         self._calls = Calls(gateway)
 
     def plan(self, spec: FunctionSpec, bundle: Bundle) -> Plan:
@@ -69,7 +73,7 @@ class BeamAdapter:
 
     async def deploy(self, io: Io, plan: Plan, previous: DeploymentRef | None) -> DeploymentRef:
         """Make a new version. The one before goes on until :meth:`retire`."""
-        return await deploy(io, plan, previous, self._gateway)
+        return await deploy(io, plan, previous, self._gateway, self._scheduler)
 
     async def retire(self, io: Io, ref: DeploymentRef) -> None:
         """Stop all other versions of gpuhub's: Beam would run and bill them on."""
@@ -144,7 +148,7 @@ class BeamAdapter:
 
     async def rollback(self, io: Io, ref: DeploymentRef, version: str) -> DeploymentRef:
         """Start an older version, then stop the others."""
-        return await switched(io, ref, version, self._gateway)
+        return await switched(io, ref, version, self._gateway, self._scheduler)
 
     async def warm(self, io: Io, ref: DeploymentRef) -> None:
         """Start a container of the part that takes waiting calls."""

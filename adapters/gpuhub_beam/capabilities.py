@@ -7,12 +7,7 @@ from types import MappingProxyType
 
 from gpuhub.adapter import Feature, Support
 
-__all__ = ["CAPABILITIES", "NO_SCHEDULE"]
-
-NO_SCHEDULE = (
-    "Beam makes a schedule by a gRPC call only (FunctionSchedule has no HTTP twin), and gpuhub "
-    "speaks HTTP to it: call the function from a scheduler of yours"
-)
+__all__ = ["CAPABILITIES"]
 
 _EMULATED = {
     Feature.GPU_QUERY: "the smallest card with that memory",
@@ -34,7 +29,6 @@ _UNSUPPORTED = {
     Feature.SCALE_WINDOW: "Beam looks at the calls of the moment",
     Feature.STARTUP_TIMEOUT: "Beam gives a container 15 minutes to start",
     Feature.BATCHING: "Beam hands out single calls",
-    Feature.SCHEDULE: NO_SCHEDULE,
     Feature.REGIONS: "a deployment has no region; only a private pool has: options.beam.pool",
     Feature.CLOUD: "Beam chooses the cloud; a private pool is yours: options.beam.pool",
     Feature.MIN_CUDA: "Beam has no such choice",
@@ -52,6 +46,7 @@ _NOTED = {
         "connection, and Beam lets it run to its end"
     ),
     Feature.RESULT_KEPT: "of spawned calls, in the workspace's storage",
+    Feature.SCHEDULE: "cron lines in UTC, and periods that a cron line has; made over gRPC",
     Feature.WEBHOOK: "signed; called by the worker at the end of the call",
     Feature.KIND_WEB: "an asgi deployment, websockets included",
     Feature.PUBLIC: "reachable without a token, by the id of its version",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuhub.errors import NotFound, SpecError, UnsupportedSetting
 from gpuhub_beam import wire
-from gpuhub_beam.container import local_secret_name
+from gpuhub_beam.container import SCHEDULE, local_secret_name
 from gpuhub_beam.errors import document
 from gpuhub_beam.limits import limits_body, stub_fields
 from gpuhub_beam.looking import calls_of
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gpuhub_beam.defaults import Defaults
     from gpuhub_beam.gateway import Gateway, Name
     from gpuhub_beam.releases import Part, Release
+    from gpuhub_beam.schedule import Scheduler
 
 __all__ = ["delete_all", "not_found", "not_ours", "retired", "scaled", "switched"]
 
@@ -77,7 +78,9 @@ def _check(scaling: Scaling, release: Release) -> None:
         )
 
 
-async def switched(io: Io, ref: DeploymentRef, version: str, gateway: Gateway) -> DeploymentRef:
+async def switched(
+    io: Io, ref: DeploymentRef, version: str, gateway: Gateway, scheduler: Scheduler
+) -> DeploymentRef:
     """Let another version serve: it is started before the others are stopped.
 
     Raises:
@@ -88,6 +91,8 @@ async def switched(io: Io, ref: DeploymentRef, version: str, gateway: Gateway) -
     for part in reversed(release.parts):
         if not part.active:
             await io.send(wire.change_deployment(part.id, "start"))
+            if line := part.env.get(SCHEDULE):  # a stop has ended it for good
+                await scheduler.follow(io, part.stub, line, part.id)
     workspace = await gateway.workspace(io)
     for part in name.left_running(release):
         await _cancel_waiting(io, workspace, part)
@@ -105,7 +110,7 @@ async def retired(io: Io, ref: DeploymentRef, gateway: Gateway) -> None:
     release = name.find(ref.version)
     workspace = await gateway.workspace(io)
     for part in name.left_running(release) if release else ():
-        if not await calls_of(io, workspace, [part]):
+        if part.kind == "schedule" or not await calls_of(io, workspace, [part]):
             await io.send(wire.change_deployment(part.id, "stop"))
         elif (part.config.get("autoscaler") or {}).get("min_containers"):
             await io.send(wire.patch_stub(workspace, part.stub, {_LEAST: 0}))

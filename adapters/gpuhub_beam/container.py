@@ -23,6 +23,7 @@ __all__ = [
     "FINGERPRINT",
     "LIMITS",
     "PARTS",
+    "SCHEDULE",
     "check_user_env",
     "links",
     "local_secret_name",
@@ -33,6 +34,7 @@ __all__ = [
 ]
 
 FINGERPRINT, LIMITS, PARTS = "GPUHUB_FINGERPRINT", "GPUHUB_LIMITS", "GPUHUB_PARTS"
+SCHEDULE = "GPUHUB_SCHEDULE"
 """Variables that say what was deployed."""
 
 _OF_BEAM = (

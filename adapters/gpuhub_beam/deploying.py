@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gpuhub.adapter import DeploymentRef, Io
     from gpuhub.plan import Plan, Request
     from gpuhub_beam.gateway import Gateway
+    from gpuhub_beam.schedule import Scheduler
 
 __all__ = ["deploy"]
 
@@ -24,7 +25,7 @@ _log = logging.getLogger("gpuhub")
 
 
 async def deploy(
-    io: Io, plan: Plan, previous: DeploymentRef | None, gateway: Gateway
+    io: Io, plan: Plan, previous: DeploymentRef | None, gateway: Gateway, scheduler: Scheduler
 ) -> DeploymentRef:
     """Make a new version, or take one that was made but not finished. Sends no call.
 
@@ -48,7 +49,11 @@ async def deploy(
     for request in _of(plan, "deploy-"):
         sent = plan.request(request.step, steps)
         answer = granted(await io.send(sent), "the deployment")
+        steps[request.step] = answer
         last = str(member(answer, "deploymentId", str))
+        if request.step == "deploy-schedule":
+            body = plan.request("schedule", steps).json
+            await scheduler.follow(io, body["stubId"], body["when"], body["deploymentId"])
         if words := answer.get("warnMsg"):
             _log.warning("%s on beam: %s", plan.deployment, words)
     return await _reference(io, plan, gateway, last)

@@ -1,7 +1,8 @@
 """What Beam's runners find in the container: the user's function behind three handlers.
 
 The runners (``beta9.runner``, 0.1.291) import this module from the root of the uploaded archive and
-take one of its objects: ``call`` for requests, ``task`` for the queue, ``app`` for an ASGI server.
+take one of its objects: ``call`` for requests, ``task`` for the queue, ``app`` for an ASGI server,
+``scheduled`` for runs by themselves.
 Each is an object with ``func``, whose signature and kind the runner reads, and with
 ``parent.retry_for``, without which its queue dies of a function that raises.
 
@@ -68,6 +69,10 @@ def _prepare_environment() -> None:
 
 class TooLarge(ValueError):  # noqa: N818 - says what happened
     """A result that Beam's queue does not carry."""
+
+
+class RunFailed(RuntimeError):  # noqa: N818 - says what happened
+    """A run by schedule whose function raised; its text is the traceback."""
 
 
 class Runs:
@@ -316,7 +321,7 @@ def _number(name: str, default: str) -> float:
     return float(os.environ.get(name) or default)
 
 
-def _make(folder: Path) -> tuple[_Entry, _Entry, _Entry]:
+def _make(folder: Path) -> tuple[_Entry, _Entry, _Entry, _Entry]:
     """Load the bundle, once for each process, and make the handlers."""
     _prepare_environment()
     handler = load_bundle(folder)
@@ -344,11 +349,16 @@ def _make(folder: Path) -> tuple[_Entry, _Entry, _Entry]:
         arguments = _arguments(gpuhub_call, _with_url(gpuhub_call, callback_url, plain))
         return _as_text(runs.blocking(arguments))
 
+    def scheduled() -> None:
+        envelope = runs.blocking({})
+        if ERROR in envelope:  # nobody reads a result: the log and the task's state tell
+            raise RunFailed(envelope[ERROR]["traceback"])
+
     def app() -> Any:
         inner = _web_app(handler) if handler.target.kind == "web" else _calls_app(runs)
         return _served(inner)
 
-    return _Entry(call), _Entry(task), _Entry(app)
+    return _Entry(call), _Entry(task), _Entry(app), _Entry(scheduled)
 
 
 def _with_url(gpuhub_call: Any, callback_url: str | None, plain: dict[str, Any]) -> dict[str, Any]:
@@ -377,4 +387,4 @@ async def _awaited(value: Awaitable[Any]) -> Any:
 
 
 if (FOLDER / "manifest.json").is_file():
-    call, task, app = _make(FOLDER)
+    call, task, app, scheduled = _make(FOLDER)

@@ -12,6 +12,7 @@ from gpuhub_beam.capabilities import CAPABILITIES
 from gpuhub_beam.defaults import Defaults
 from gpuhub_beam.errors import ERRORS, read_error
 from gpuhub_beam.gateway import Gateway
+from gpuhub_beam.schedule import Scheduler, grpc_address
 
 if TYPE_CHECKING:
     from gpuhub.settings import ProviderSettings
@@ -23,6 +24,7 @@ HOSTED = "https://app.beam.cloud"
 
 _KEYS = (
     SettingKey("gateway_url", help="base URL of the gateway; http://HOST:1994 for your own beta9"),
+    SettingKey("grpc_url", help="where it speaks gRPC, for schedules; default: port 1993 there"),
     SettingKey("workspace", help="external id of the workspace; default: the token's, asked for"),
     SettingKey("cpu", float, 1.0, help="cores of functions that name none"),
     SettingKey("memory", int, 1024, help="MiB of CPU functions that name none"),
@@ -61,5 +63,8 @@ def create(settings: ProviderSettings) -> BeamAdapter:
     Raises:
         ConfigError: A setting is out of range.
     """
-    gateway = Gateway(settings.get("gateway_url", HOSTED), settings.get("workspace", ""))
-    return BeamAdapter(INFO, CAPABILITIES, Defaults.of(settings), gateway)
+    url = settings.get("gateway_url", HOSTED)
+    gateway = Gateway(url, settings.get("workspace", ""))
+    grpc_url = settings.get("grpc_url") or grpc_address(url, HOSTED)
+    scheduler = Scheduler(grpc_url, lambda: settings.credential("token"))
+    return BeamAdapter(INFO, CAPABILITIES, Defaults.of(settings), gateway, scheduler)

@@ -4,7 +4,7 @@ Beam has one kind for each way of calling: requests that are answered on their o
 (``endpoint``, and ``asgi`` where several run at once in one process), and tasks that are accepted
 at once, kept and cancellable (``taskqueue``). A function of gpuhub can be called both ways, so it
 becomes one of each, under the same name: Beam numbers versions by name and kind. Both scale to
-zero, and the one that is not used costs nothing.
+zero, and the one that is not used costs nothing. What runs by itself has a third (``schedule``).
 
 Limits: ``configureTaskPolicy`` and ``RequestBuffer`` of the gateway's source (0b79dfe).
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ENTRY", "HANDLERS", "REQUEST_LIMIT_S", "Kind", "Kinds", "choose", "task_seconds"]
 
-Kind = Literal["endpoint", "asgi", "taskqueue"]
+Kind = Literal["endpoint", "asgi", "taskqueue", "schedule"]
 
 REQUEST_LIMIT_S = 600
 """Longest run of a request; the gateway cuts a longer timeout to this."""
@@ -33,6 +33,7 @@ HANDLERS: dict[Kind, str] = {
     "endpoint": f"{ENTRY}:call",
     "asgi": f"{ENTRY}:app",
     "taskqueue": f"{ENTRY}:task",
+    "schedule": f"{ENTRY}:scheduled",
 }
 
 
@@ -70,6 +71,14 @@ def choose(spec: FunctionSpec, own: Options) -> Kinds:
     Raises:
         UnsupportedSetting: ``options.beam.kind`` cannot be for such a function.
     """
+    kinds = _of_calls(spec, own)
+    if spec.schedule is None or spec.target.kind == "web":
+        return kinds
+    why = f"{kinds.reason}; schedule for the runs of its own, a container for each"
+    return Kinds((*kinds.parts, "schedule"), why)
+
+
+def _of_calls(spec: FunctionSpec, own: Options) -> Kinds:
     kind = spec.target.kind
     requests: Kind = "asgi" if spec.scaling.concurrency > 1 else "endpoint"
     if kind == "web":

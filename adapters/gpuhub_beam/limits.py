@@ -89,7 +89,7 @@ def scaling_rows(
     scaler = body["autoscaler"]
     warm = "billed around the clock" if scaling.min_workers else ""
     two = len(kinds.parts) > 1
-    kept = f"of the {kinds.main}; the taskqueue starts cold" if two else ""
+    kept = f"of the {kinds.main}; other parts start cold" if two else ""
     rows.exact("scaling.mode", "autoscaler.minContainers", scaler["minContainers"], kept, warm)
     rows.exact(
         "scaling.min_workers", "autoscaler.minContainers", scaler["minContainers"], kept, warm
@@ -121,7 +121,7 @@ def _most_row(
     if most < scaling.max_workers:
         why = f"the gateway starts at most {max_replicas} (max_replicas in [providers.beam])"
         rows.approximate(field, native, most, why)
-    elif len(kinds.parts) > 1:
+    elif kinds.has_queue and kinds.main != "taskqueue":
         why = f"{kinds.main} and taskqueue may have so many each; options.beam.kind makes it one"
         rows.exact(field, native, most, why, "at most twice as many run, under both kinds of calls")
     else:

@@ -100,10 +100,12 @@ class Release:
     Attributes:
         main: Takes the calls that are waited for.
         queue: Takes spawned calls; may be ``main``. ``None``: there is none.
+        schedule: Runs by itself. ``None``: there is none.
     """
 
     main: Part
     queue: Part | None
+    schedule: Part | None = None
 
     @property
     def id(self) -> str:
@@ -113,8 +115,8 @@ class Release:
     @property
     def parts(self) -> tuple[Part, ...]:
         """Its deployments, each once."""
-        others = () if self.queue in (None, self.main) else (self.queue,)
-        return (self.main, *others)
+        others = (self.queue, self.schedule)
+        return (self.main, *(part for part in others if part not in (None, self.main)))
 
     @property
     def fingerprint(self) -> str:
@@ -214,15 +216,12 @@ def _seconds(text: Any) -> float | None:
 
 def releases_of(parts: Sequence[Part]) -> list[Release]:
     """Put parts together, newest release first."""
-    queues = [part for part in parts if part.kind == "taskqueue"]
     found = []
     for part in parts:
         if part.kind not in _CALLABLE or (part.is_ours and _main_kind(part) != part.kind):
             continue
-        if part.kind == "taskqueue":
-            found.append(Release(part, part))
-        else:
-            found.append(Release(part, _queue_of(part, queues)))
+        queue = part if part.kind == "taskqueue" else _beside(part, "taskqueue", parts)
+        found.append(Release(part, queue, _beside(part, "schedule", parts)))
     return found
 
 
@@ -230,15 +229,16 @@ def _main_kind(part: Part) -> str:
     return part.env.get(PARTS, part.kind).partition(",")[0]
 
 
-def _queue_of(main: Part, queues: Sequence[Part]) -> Part | None:
-    """Give the newest queue of the same plan that is not younger."""
-    if "taskqueue" not in main.env.get(PARTS, "").split(","):
+def _beside(main: Part, kind: str, parts: Sequence[Part]) -> Part | None:
+    """Give the newest part of a kind that belongs to the same plan and is not younger."""
+    if kind not in main.env.get(PARTS, "").split(","):
         return None
     made = main.created_at or 0.0
-    for queue in queues:
-        same = queue.env.get(FINGERPRINT) == main.env.get(FINGERPRINT)
-        if same and _main_kind(queue) == main.kind and (queue.created_at or 0.0) <= made:
-            return queue
+    for part in parts:
+        same = part.env.get(FINGERPRINT) == main.env.get(FINGERPRINT)
+        fits = part.kind == kind and same and _main_kind(part) == main.kind
+        if fits and (part.created_at or 0.0) <= made:
+            return part
     return None
 
 

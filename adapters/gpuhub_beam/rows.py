@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from gpuhub.plan import Row, Rows
 from gpuhub.spec import Bucket, FunctionSpec, Volume
-from gpuhub_beam.capabilities import NO_SCHEDULE
 from gpuhub_beam.container import secret_name
 from gpuhub_beam.gpus import GENERALLY_AVAILABLE
 from gpuhub_beam.image import image_rows
 from gpuhub_beam.kinds import REQUEST_LIMIT_S, task_seconds
 from gpuhub_beam.limits import scaling_rows
+from gpuhub_beam.schedule import when
 
 if TYPE_CHECKING:
     from gpuhub_beam.defaults import Defaults
@@ -26,7 +26,6 @@ _ABSENT = {
     "disk": "Beam has no size of ephemeral disk",
     "startup_timeout": "Beam gives a container 15 minutes to start",
     "batching": "Beam hands out single calls",
-    "schedule": NO_SCHEDULE,
     "cloud": "Beam chooses; a private pool is yours: options.beam.pool",
     "min_cuda": "Beam has no such choice",
 }
@@ -63,6 +62,7 @@ def make_rows(
     _secret_row(rows, spec)
     _volume_row(rows, spec)
     _placement_rows(rows, spec, body, kinds)
+    _schedule_row(rows, spec)
     for field, why in _ABSENT.items():
         if spec.value_of(field) is None:
             rows.unset(field, why)
@@ -176,6 +176,19 @@ def _placement_rows(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any], kin
         rows.unsupported("public", "the task queue of a function is never public")
     else:
         rows.exact("public", "authorized", body["authorized"], "false: no token is needed")
+
+
+def _schedule_row(rows: Rows, spec: FunctionSpec) -> None:
+    schedule = spec.schedule
+    if schedule is None:
+        rows.unset("schedule", "it runs when called")
+    elif spec.target.kind == "web":
+        rows.unsupported("schedule", "a web application does not run by itself")
+    elif schedule.cron is not None:
+        rows.exact("schedule", "when", when(schedule), "in UTC; over gRPC, to grpc_url")
+    else:
+        why = "at whole multiples of it in UTC, not from the deploy on; over gRPC, to grpc_url"
+        rows.approximate("schedule", "when", when(schedule), why)
 
 
 def _option_row(rows: Rows, spec: FunctionSpec) -> None:

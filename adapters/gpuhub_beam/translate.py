@@ -18,6 +18,7 @@ from gpuhub_beam.archive import pack
 from gpuhub_beam.container import (
     LIMITS,
     PARTS,
+    SCHEDULE,
     check_user_env,
     local_secret_name,
     mounts,
@@ -32,6 +33,7 @@ from gpuhub_beam.limits import limits_body, stub_fields
 from gpuhub_beam.options import read_options
 from gpuhub_beam.prices import estimate
 from gpuhub_beam.rows import make_rows
+from gpuhub_beam.schedule import when
 
 if TYPE_CHECKING:
     from gpuhub.bundle import Bundle
@@ -111,7 +113,10 @@ def _requests(wanted: _Wanted, bodies: Mapping[Kind, dict[str, Any]]) -> tuple[R
     steps += [wire.create_secret(local_secret_name(name, each), each) for each in local]
     parts = list(reversed(wanted.kinds.parts))
     steps += [_stub_request(kind, bodies[kind]) for kind in parts]
-    steps += [wire.deploy_stub(kind, name) for kind in parts]
+    for kind in parts:
+        steps.append(wire.deploy_stub(kind, name))
+        if kind == "schedule" and spec.schedule is not None:
+            steps.append(wire.follow_schedule(when(spec.schedule)))
     return tuple(steps)
 
 
@@ -128,6 +133,8 @@ def _stub(wanted: _Wanted, kind: Kind) -> dict[str, Any]:
         spec.scaling, kind, is_main=is_main, max_replicas=wanted.defaults.max_replicas
     )
     told = {LIMITS: stub_fields(limits), PARTS: ",".join(kinds.parts)}
+    if kind == "schedule" and spec.schedule is not None:
+        told[SCHEDULE] = when(spec.schedule)
     body: dict[str, Any] = {
         "objectId": "{{object.objectId}}",
         "imageId": "{{image.imageId}}",
@@ -161,7 +168,7 @@ def _policy(wanted: _Wanted, kind: Kind) -> dict[str, Any]:
     Beam itself runs nothing twice: gpuhub's worker does, where it is asked for.
     """
     seconds = task_seconds(wanted.spec)
-    if kind != "taskqueue":
+    if kind in ("endpoint", "asgi"):
         seconds = min(seconds, REQUEST_LIMIT_S)
         return {"timeout": str(seconds), "maxRetries": 0, "ttl": REQUEST_LIMIT_S}
     return {"timeout": str(seconds), "maxRetries": 0, "ttl": wanted.own.ttl}

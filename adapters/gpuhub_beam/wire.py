@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from gpuhub.plan import Request, Retry
+from gpuhub_beam.schedule import ROUTE
 
 if TYPE_CHECKING:
     from gpuhub.adapter import CallOptions
@@ -31,6 +32,7 @@ __all__ = [
     "delete_secret",
     "deploy_stub",
     "follow_logs",
+    "follow_schedule",
     "get_containers",
     "get_logs",
     "get_task",
@@ -176,6 +178,16 @@ def deploy_stub(kind: str, name: str) -> Request:
     """``DeployStub``: a new version of the name. ``auto`` leaves the one before running."""
     body = {"stubId": f"{{{{stub-{kind}.stubId}}}}", "name": name, "rollout": "auto"}
     return _post(f"{GATEWAY}/stubs/deploy", body, f"deploy-{kind}", Retry.REFUSED_ONLY)
+
+
+def follow_schedule(line: str) -> Request:
+    """``FunctionSchedule``, over gRPC only: see :mod:`gpuhub_beam.schedule`."""
+    body = {
+        "stubId": "{{stub-schedule.stubId}}",
+        "when": line,
+        "deploymentId": "{{deploy-schedule.deploymentId}}",
+    }
+    return Request("rpc", ROUTE, origin="", step="schedule", json=body)
 
 
 # ---------------------------------------------------------------------------------- operate

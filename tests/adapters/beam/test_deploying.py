@@ -19,9 +19,10 @@ from gpuhub.errors import (
     NoCapacity,
     ProviderUnavailable,
 )
-from gpuhub.spec import Secret, Volume
-from gpuhub_beam import wire
+from gpuhub.spec import Schedule, Secret, Volume
+from gpuhub_beam import schedule, wire
 from gpuhub_beam.releases import CHANGED
+from gpuhub_beam.unary import fields_of
 from tests.adapters.beam.answers import FINGERPRINT, GATEWAY, LIST, WORKSPACE, pair
 
 STORE = "https://storage.example/bucket/object-1"
@@ -281,6 +282,33 @@ def test_what_the_gateway_says_about_a_stub(lab, site, answer, error, words):
         deploy(lab)
     assert caught.value.provider == "beam"
     assert not site.deploys.called
+
+
+def test_a_schedule_is_made_before_the_version_is_complete(lab, site, monkeypatch):
+    """Over gRPC, with what the steps before gave; a refusal names the line."""
+    asked: list[Any] = []
+
+    def call(url: str, route: str, body: bytes, token: str) -> bytes:
+        asked.append((url, route, fields_of(body), token))
+        assert site.deploys.call_count == 1
+        return message_of(ok=True)
+
+    monkeypatch.setattr(schedule, "call", call)
+    site.listing.respond(json=pair(1, 1, parts="endpoint,taskqueue,schedule"))
+    deploy(lab, schedule=Schedule(cron="7 6 * * 1"))
+    url, route, fields, token = asked[0]
+    assert (url, token) == ("https://gateway.beam.cloud:443", "beam_SECRET")
+    assert route == "/function.FunctionService/FunctionSchedule"
+    assert fields == {1: b"stub-schedule-1", 2: b"7 6 * * 1", 3: b"schedule-1"}
+    refused = message_of(ok=False) + bytes([18, 3]) + b"bad"
+    monkeypatch.setattr(schedule, "call", lambda *_: refused)
+    with pytest.raises(BadRequest, match="bad"):
+        deploy(lab, schedule=Schedule(cron="7 6 * * 1"))
+
+
+def message_of(*, ok: bool) -> bytes:
+    """Write the beginning of an answer."""
+    return bytes([8, 1]) if ok else b""
 
 
 def test_a_lost_deploy_is_not_repeated(lab, site):

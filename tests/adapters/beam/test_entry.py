@@ -65,7 +65,7 @@ def test_the_handlers_look_like_the_sdks(load):
     assert inspect.iscoroutinefunction(entry.call.func)
     assert not inspect.iscoroutinefunction(entry.task.func)
     assert not inspect.iscoroutinefunction(entry.app.func)
-    for handler in (entry.call, entry.task, entry.app):
+    for handler in (entry.call, entry.task, entry.app, entry.scheduled):
         assert handler.parent.retry_for == []
         assert "context" not in inspect.signature(handler.func).parameters
 
@@ -204,6 +204,14 @@ def test_runs_that_raised_are_repeated(times, retries, runs):
         assert ("result" in envelope) is (times < runs)
 
 
+def test_a_run_by_schedule_that_raises_fails(load):
+    """Nobody reads a result: its state and the log tell."""
+    assert load("echo").scheduled() is None
+    entry = load("fail")
+    with pytest.raises(entry.RunFailed, match="TypeError"):
+        entry.scheduled()
+
+
 def test_secrets_get_the_names_that_were_asked_for(load, monkeypatch):
     """A workspace secret is a variable of its own name."""
     monkeypatch.delenv("HF_TOKEN", raising=False)
@@ -227,7 +235,7 @@ def test_code_that_cannot_be_loaded_answers(load):
     folder = Path(entry.__file__).parent
     (folder / "app" / "beam_shop.py").write_text("import no_such_module_at_all\n")
     sys.modules.pop("beam_shop", None)
-    call, task, _ = entry._make(folder)
+    call, task, _, _ = entry._make(folder)
     found = asyncio.run(call(value=1))
     assert found["gpuhub_error"]["type"] == "ModuleNotFoundError"
     assert "no_such_module_at_all" in task(value=1)["gpuhub"]

@@ -11,6 +11,8 @@ import pytest
 from gpuhub.adapter import LogLine, Rollout, WorkerCounts
 from gpuhub.errors import MalformedResponse, NotFound, SpecError, UnsupportedSetting
 from gpuhub.scaling import Scaling
+from gpuhub_beam import schedule
+from gpuhub_beam.unary import fields_of
 from tests.adapters.beam.answers import GATEWAY, LIST, WORKSPACE, config, deployed, pair, reference
 
 REF = reference()
@@ -151,6 +153,30 @@ def test_a_rollback_starts_before_it_stops(lab, api):
     ]
     with pytest.raises(NotFound, match="endpoint-v1"):
         lab.run(lab.adapter.rollback(lab.io, REF, "endpoint-v7"))
+
+
+def test_a_rollback_makes_the_schedule_again(lab, api, monkeypatch):
+    """Stopping the version had ended it for good; the newer one's ends with its stop."""
+    asked: list[Any] = []
+
+    def call(*args: Any) -> bytes:
+        asked.append(args)
+        return bytes([8, 1])
+
+    monkeypatch.setattr(schedule, "call", call)
+    parts = "endpoint,taskqueue,schedule"
+
+    def three(number: int, *, active: bool) -> list[Any]:
+        env = {"GPUHUB_SCHEDULE": f"{number} * * * *"}
+        facts = {"parts": parts, "active": active, "fingerprint": str(number)}
+        timed = deployed("schedule", number, number, env=env, **facts)
+        return [*pair(number, number, **facts), timed]
+
+    changes(api).get(LIST).respond(json=[*three(2, active=True), *three(1, active=False)])
+    ref = lab.run(lab.adapter.rollback(lab.io, REF, "endpoint-v1"))
+    assert ref.version == "endpoint-v1"
+    assert fields_of(asked[0][2]) == {1: b"stub-schedule-1", 2: b"1 * * * *", 3: b"schedule-1"}
+    assert "POST schedule-2/stop" in changed(api)
 
 
 def test_calls_that_wait_are_cancelled_before_a_stop(lab, api):

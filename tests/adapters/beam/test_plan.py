@@ -59,6 +59,7 @@ SPECS: dict[str, dict[str, Any]] = {
         "scaling": Scaling(concurrency=16),
         "public": True,
     },
+    "scheduled": {"schedule": Schedule(every=7200)},
     "pool": {"gpu": "B200", "options": {"beam": {"kind": "endpoint", "pool": "mine"}}},
 }
 
@@ -116,6 +117,8 @@ def test_every_field_has_a_row(name):
         ({"target": Target("a", "b", "web")}, ["asgi"]),
         ({"options": {"beam": {"kind": "taskqueue"}}}, ["taskqueue"]),
         ({"options": {"beam": {"kind": "endpoint"}}}, ["endpoint"]),
+        ({"schedule": Schedule(cron="7 6 * * 1")}, ["endpoint", "taskqueue", "schedule"]),
+        ({"schedule": Schedule(every=60), "timeout": 900}, ["taskqueue", "schedule"]),
     ],
 )
 def test_the_kinds_are_chosen_and_shown(settings, kinds):
@@ -124,7 +127,7 @@ def test_the_kinds_are_chosen_and_shown(settings, kinds):
     assert list(stubs(plan)) == kinds[::-1]
     assert plan.row("target").reason.startswith(" and ".join(kinds) + ": ")
     assert [request.step for request in plan.requests][-1] == f"deploy-{kinds[0]}"
-    handlers = {"endpoint": "call", "asgi": "app", "taskqueue": "task"}
+    handlers = {"endpoint": "call", "asgi": "app", "taskqueue": "task", "schedule": "scheduled"}
     for kind, stub in stubs(plan).items():
         assert stub["handler"] == f"gpuhub_beam_entry:{handlers[kind]}"
         assert stub["stubType"] == f"{kind}/deployment"
@@ -228,7 +231,7 @@ def test_mounts():
         ("disk", {"disk": 50}),
         ("regions", {"regions": "eu"}),
         ("cloud", {"cloud": "aws"}),
-        ("schedule", {"schedule": Schedule(every=3600)}),
+        ("schedule", {"schedule": Schedule(every=3600), "target": Target("a", "b", "web")}),
         ("startup_timeout", {"startup_timeout": 60}),
         ("min_cuda", {"gpu": "H100", "min_cuda": "12.4"}),
         ("image.python", {"image": Image(python="3.13")}),

@@ -79,7 +79,7 @@ def deployed(workspace, target, **settings):
 def test_a_web_application_takes_any_path(workspace, project):
     """Below the sync route, with the key; its own root is Baseten's, and gpuhub's ``/web/``."""
     endpoint = gpuhub.web()(project.functions.site).in_workspace(workspace).deploy()
-    assert endpoint.url.endswith("/production/sync")
+    assert str(endpoint.url).endswith("/production/sync")
     for path in ("/some/page", "/web/"):
         answer = httpx.get(
             f"{endpoint.url}{path}", headers=endpoint.web_headers(), timeout=30, trust_env=False

@@ -210,7 +210,12 @@ class Response:
         except ValueError as error:
             start = self.body[:80].decode("utf-8", "replace")
             msg = f"the answer is not JSON: {error}; it starts with {start!r}"
-            raise MalformedResponse(msg, status=self.status, accepted=None) from None
+            raise MalformedResponse(
+                msg,
+                status=self.status,
+                accepted=None,
+                next_step="look whether it took effect; a proxy on the way may have answered",
+            ) from None
 
 
 _PLACE = re.compile(r"\{\{\s*([A-Za-z_][\w-]*)([.:])([^{}]+?)\s*\}\}")

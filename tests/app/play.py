@@ -26,7 +26,16 @@ def runpod(emulator: Any, urls: dict[str, str]) -> None:
     httpx.post(url, json=body, headers=headers, trust_env=False).raise_for_status()
 
 
-PREPARE: dict[str, Callable[[Any, dict[str, str]], None]] = {"runpod": runpod}
+def secret(emulator: Any, _urls: dict[str, str]) -> None:
+    """Make the secret."""
+    emulator.secrets["TRIAGE_KEY"] = SECRET
+
+
+PREPARE: dict[str, Callable[[Any, dict[str, str]], None]] = {
+    "baseten": secret,
+    "beam": secret,
+    "runpod": runpod,
+}
 
 
 def main() -> None:

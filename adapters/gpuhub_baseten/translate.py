@@ -7,6 +7,7 @@ management document, with what ``baseten`` 0.13.1 has of them beyond it (``regio
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -43,8 +44,8 @@ def make_plan(spec: FunctionSpec, bundle: Bundle, defaults: Defaults) -> Plan:
     """
     own = read_options(spec.options.get(PROVIDER, {}))
     config = config_of(spec, own)
-    deployment = _deployment(spec, config, own, defaults)
     archive = pack(truss_files(config, bundle, worker_facts(spec)))
+    deployment = _deployment(spec, config, own, defaults, archive)
     idle = 0.0 if spec.scaling.min_workers == 0 else None
     return Plan(
         provider=PROVIDER,
@@ -99,7 +100,11 @@ def _requests(
 
 
 def _deployment(
-    spec: FunctionSpec, config: Mapping[str, Any], own: Options, defaults: Defaults
+    spec: FunctionSpec,
+    config: Mapping[str, Any],
+    own: Options,
+    defaults: Defaults,
+    archive: bytes,
 ) -> dict[str, Any]:
     """Give the deployment-level members, the same for both requests of a push.
 
@@ -114,7 +119,7 @@ def _deployment(
         "environment_name": own.environment or defaults.environment,
         "create_environment_if_missing": True,
         "preserve_env_instance_type": False,
-        "labels": _labels(spec, own, settings),
+        "labels": _labels(spec, own, settings, archive),
         "autoscaling_settings": settings,
         "region": spec.regions[0] if len(spec.regions) == 1 else None,
         "deploy_timeout_minutes": own.deploy_timeout_minutes,
@@ -125,10 +130,16 @@ def _deployment(
     return {name: value for name, value in deployment.items() if value is not None}
 
 
-def _labels(spec: FunctionSpec, own: Options, settings: Mapping[str, Any]) -> dict[str, str]:
-    """Give what a later look at the deployment has to know."""
+def _labels(
+    spec: FunctionSpec, own: Options, settings: Mapping[str, Any], archive: bytes
+) -> dict[str, str]:
+    """Give what a later look at the deployment has to know.
+
+    The archive's digest is there so that another worker of gpuhub's makes another deployment.
+    """
     facts = {
         "fingerprint": "{{gpuhub.fingerprint}}",
+        "archive": hashlib.sha256(archive).hexdigest()[:16],
         "kind": spec.target.kind,
         "concurrency": str(spec.scaling.concurrency),
         "limits": json.dumps(settings, sort_keys=True, separators=(",", ":")),

@@ -161,7 +161,9 @@ def shown(plan: Plan) -> dict[str, Any]:
         payload = request.get("json", {})
         for holder in (payload, payload.get("source", {})):
             if "deployment" in holder:
-                holder["deployment"] = {**holder["deployment"], "raw_config": "…"}
+                labels = {**holder["deployment"]["labels"], "gpuhub_archive": "…"}
+                replaced = {"raw_config": "…", "labels": labels}
+                holder["deployment"] = {**holder["deployment"], **replaced}
     return {name: document[name] for name in ("ship", "cost", "rows", "requests")}
 
 
@@ -267,6 +269,14 @@ def test_the_gpu_asked_for_is_the_gpu_used():
     assert deployment["preserve_env_instance_type"] is False
     assert deployment["environment_name"] == "production"
     assert deployment["create_environment_if_missing"] is True
+
+
+def test_another_worker_is_another_deployment(monkeypatch):
+    """An update of gpuhub may change what is shipped beside the project: it is no no-op."""
+    before = planned().request("deploy").json["source"]["deployment"]["labels"]
+    monkeypatch.setattr("gpuhub_baseten.package._COMMENT", "another comment")
+    after = planned().request("deploy").json["source"]["deployment"]["labels"]
+    assert before["gpuhub_archive"] != after["gpuhub_archive"]
 
 
 def test_concurrency_is_in_both_places():

@@ -323,6 +323,7 @@ class Desk:
             return f"Exceeded retry limit of {most} for task <{task.id}>"
         task.retries += 1
         task.status, task.container = "RETRY", None
+        task.crashes = task.hangs = False
         task.changed.fire()
         self._instance.queue.append(task)
         return ""

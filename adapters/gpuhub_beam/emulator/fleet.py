@@ -48,9 +48,6 @@ class Fleet:
         instance = self._instance
         if not instance.is_active or instance.has_given_up():
             wanted = 0
-        if not wanted and not instance.containers and not instance.tasks:
-            instance.is_off = True
-            return
         for _ in range(wanted - len(instance.containers)):
             self.start()
         surplus = len(instance.containers) - wanted
@@ -58,6 +55,7 @@ class Fleet:
             if surplus > 0 and self._may_stop(container):
                 self.stop(container)
                 surplus -= 1
+        self._instance.is_off = not (wanted or instance.containers or instance.tasks)
 
     def start(self, task: Task | None = None) -> Container:
         """Order one container; for a function, with the task it is for."""

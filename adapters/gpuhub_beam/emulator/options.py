@@ -27,6 +27,8 @@ class EmulatorOptions:
         gpus: GPU types that some pool of the cluster has; with others a stub's capacity is
             ``none``. ``None``: all.
         low_gpus: GPU types of which there are few.
+        completes_over_http: Whether an upload in parts can be completed over HTTP. A guess: the
+            method is newer than the published gateway, whose HTTP mount names none.
         has_storage: Whether the workspace has object storage: without, code goes by gRPC only.
         allows_several_gpus: Whether the workspace may have more than one GPU in a container.
         most_gpus: Most GPUs of a container.
@@ -51,6 +53,7 @@ class EmulatorOptions:
     tokens: frozenset[str] = frozenset()
     gpus: frozenset[str] | None = None
     low_gpus: frozenset[str] = frozenset()
+    completes_over_http: bool = True
     has_storage: bool = True
     allows_several_gpus: bool = True
     most_gpus: int = 2

@@ -27,6 +27,7 @@ from gpuhub_beam.emulator.planes.storage import Storage
 from gpuhub_beam.emulator.routes import Routes
 from gpuhub_beam.emulator.service import Service
 from gpuhub_beam.emulator.site import Site
+from gpuhub_beam.emulator.small_grpc import SmallGrpc
 from gpuhub_beam.emulator.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -74,15 +75,20 @@ class BeamEmulator:
             records,
             Storage(self._site, objects),
             self._calls,
+            completes_over_http=self.options.completes_over_http,
         )
         self._server = HttpEmulator(Service(self._site, routes), port=port)
         self._bridge: Bridge | None = None
+        self._small_grpc: SmallGrpc | None = None
         self._unwatch: Callable[[], None] = lambda: None
 
     # The face of all emulators
 
     def start(self) -> Mapping[str, str]:
-        """Listen; gives ``gateway_url``, and ``grpc_address`` where there is a gRPC face.
+        """Listen; gives ``gateway_url`` and ``grpc_url``.
+
+        ``grpc_address`` is of the whole gRPC face, where there is one; without, ``grpc_url`` takes
+        gpuhub's own call only.
 
         Raises:
             Beta9Missing: Real runners or gRPC are asked for and there is no Python for them.
@@ -102,7 +108,13 @@ class BeamEmulator:
             self._unwatch()
             self._unwatch = watch(self._site.timeline.settle)
         urls = {"gateway_url": url}
-        return urls | ({"grpc_address": self._site.grpc_address} if self._bridge else {})
+        if self._bridge is not None:
+            address = self._site.grpc_address
+            return urls | {"grpc_address": address, "grpc_url": f"http://{address}"}
+        if self._small_grpc is None:
+            self._small_grpc = SmallGrpc(url)
+            self._small_address = self._small_grpc.start()
+        return urls | {"grpc_url": f"http://{self._small_address}"}
 
     def stop(self) -> None:
         """End every container and stop listening. May be called twice."""
@@ -112,6 +124,9 @@ class BeamEmulator:
         if self._bridge is not None:
             self._bridge.stop()
             self._bridge = None
+        if self._small_grpc is not None:
+            self._small_grpc.stop()
+            self._small_grpc = None
         self._site.waker.call(self._calls.forget)
         self._server.stop()
         shutil.rmtree(self._folder, ignore_errors=True)

@@ -61,6 +61,7 @@ class Routes:
         records: Logs.
         storage: Presigned uploads.
         calls: Calls of deployments.
+        completes_over_http: Whether an upload in parts has a twin to complete it.
     """
 
     gateway: Gateway
@@ -71,6 +72,7 @@ class Routes:
     records: Records
     storage: Storage
     calls: Calls
+    completes_over_http: bool = True
 
     def __post_init__(self) -> None:
         """Build the tables."""
@@ -197,6 +199,7 @@ class Routes:
         return [
             (verb, f"/api/v1/gateway/{pattern}", self._twin(name, parameter))
             for verb, pattern, name, parameter in table
+            if self.completes_over_http or not name.endswith("/CompleteObjectUpload")
         ]
 
     def _twin(self, name: str, parameter: str) -> Route:

@@ -83,7 +83,7 @@ class Talk:
         """Send a request; give status and headers of the answer.
 
         Raises:
-            Unreachable: There was none.
+            Unreachable: There was none; the connection is closed.
         """
         own = [(b"Host", b"container"), (b"Content-Length", b"%d" % len(body)), *headers]
         head = self._state.send(h11.Request(method=method, target=target, headers=own))
@@ -96,8 +96,13 @@ class Talk:
             await self._writer.drain()
             event = await self._next()
         except OSError as error:
+            self.close()
             raise Unreachable(str(error)) from None
+        except BaseException:
+            self.close()
+            raise
         if not isinstance(event, h11.Response):
+            self.close()
             raise Unreachable("the container closed the connection")
         return event.status_code, list(event.headers)
 

@@ -228,11 +228,7 @@ class Calls:
             target += f"?{request.target.partition('?')[2]}"
         talk = await connections.open()
         headers = [*given, (b"X-TASK-ID", task.id.encode())]
-        try:
-            status, answered = await talk.ask(request.method, target, headers, body)
-        except BaseException:
-            talk.close()
-            raise
+        status, answered = await talk.ask(request.method, target, headers, body)
         return status, answered, talk
 
     async def _await_cut(self, task: Task, container: Container) -> None:
@@ -270,7 +266,7 @@ class Calls:
                 first = False
                 answer = piece if len(piece) < 1_000_000 else b""
             self._leave(desk, task, status, answer)
-        except GeneratorExit:
+        except (GeneratorExit, asyncio.CancelledError):  # the client is gone
             talk.close()
             self._leave(desk, task, 499)
             raise

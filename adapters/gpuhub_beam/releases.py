@@ -143,8 +143,9 @@ class Release:
             "app": self.main.app,
             "timeout": f"{self.main.timeout:g}",
         }
-        if self.queue is not None:
-            data |= {"queue": self.queue.path, "queue_stub": self.queue.stub}
+        queue = self.main if self.main.kind == "function" else self.queue
+        if queue is not None:
+            data |= {"queue": queue.path, "queue_stub": queue.stub}
         url = f"{base_url.rstrip('/')}{self.main.path}"
         if self.main.config.get("authorized") is False:
             url = f"{base_url.rstrip('/')}/{self.main.kind}/public/{self.main.stub}"

@@ -260,6 +260,13 @@ def test_connecting_to_a_foreign_queue(lab, api):
         lab.run(lab.adapter.connect(lab.io, "beam", "lab-echo/v9"))
 
 
+def test_connecting_to_a_foreign_function(lab, api):
+    """Its calls are tasks too; its pickled results are given as they are."""
+    api.get(LIST).respond(json=[deployed("function", 1, 1, config={"env": []})])
+    ref = lab.run(lab.adapter.connect(lab.io, "beam", "lab-echo"))
+    assert ref.data["queue"] == "/function/lab-echo/v1"
+
+
 def test_warming(lab, api):
     """A route of the version; no call is made."""
     route = api.post("/endpoint/lab-echo/v1/warmup").respond(200)

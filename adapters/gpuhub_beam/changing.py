@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from gpuhub.errors import NotFound, SpecError, UnsupportedSetting
 from gpuhub_beam import wire
 from gpuhub_beam.container import SCHEDULE, local_secret_name
-from gpuhub_beam.errors import document
+from gpuhub_beam.errors import document, granted
 from gpuhub_beam.limits import limits_body, stub_fields
 from gpuhub_beam.looking import calls_of
 
@@ -48,7 +48,7 @@ async def scaled(
             max_replicas=defaults.max_replicas,
         )
         await io.send(wire.patch_stub(workspace, part.stub, stub_fields(limits)))
-        await io.send(wire.change_deployment(part.id, "start"))
+        await _change(io, part, "start")
     return release.ref(gateway.base_url, fingerprint="")
 
 
@@ -90,13 +90,13 @@ async def switched(
     release = _release(name, version, ref)
     for part in reversed(release.parts):
         if not part.active:
-            await io.send(wire.change_deployment(part.id, "start"))
+            await _change(io, part, "start")
             if line := part.env.get(SCHEDULE):  # a stop has ended it for good
                 await scheduler.follow(io, part.stub, line, part.id)
     workspace = await gateway.workspace(io)
     for part in name.left_running(release):
         await _cancel_waiting(io, workspace, part)
-        await io.send(wire.change_deployment(part.id, "stop"))
+        await _change(io, part, "stop")
     return release.ref(gateway.base_url)
 
 
@@ -111,10 +111,16 @@ async def retired(io: Io, ref: DeploymentRef, gateway: Gateway) -> None:
     workspace = await gateway.workspace(io)
     for part in name.left_running(release) if release else ():
         if part.kind == "schedule" or not await calls_of(io, workspace, [part]):
-            await io.send(wire.change_deployment(part.id, "stop"))
+            await _change(io, part, "stop")
         elif (part.config.get("autoscaler") or {}).get("min_containers"):
             await io.send(wire.patch_stub(workspace, part.stub, {_LEAST: 0}))
-            await io.send(wire.change_deployment(part.id, "start"))
+            await _change(io, part, "start")
+
+
+async def _change(io: Io, part: Part, how: str) -> None:
+    """Start, stop or delete a deployment; a refusal comes with status 200."""
+    answer = await io.send(wire.change_deployment(part.id, how))
+    granted(answer, f"to {how} {part.kind} v{part.number} of {part.name!r}")
 
 
 async def _cancel_waiting(io: Io, workspace: str, part: Part) -> None:
@@ -143,7 +149,7 @@ async def delete_all(io: Io, ref: DeploymentRef, gateway: Gateway) -> None:
     workspace = await gateway.workspace(io)
     for part in ours:
         await _cancel_waiting(io, workspace, part)
-        await io.send(wire.change_deployment(part.id, "delete"))
+        await _change(io, part, "delete")
     for secret in sorted({secret for part in ours for secret in _stored(part)}):
         await io.send(wire.delete_secret(workspace, secret))
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gpuhub.adapter import LogLine, Rollout, WorkerCounts
-from gpuhub.errors import MalformedResponse, NotFound, SpecError, UnsupportedSetting
+from gpuhub.errors import BadRequest, MalformedResponse, NotFound, SpecError, UnsupportedSetting
 from gpuhub.scaling import Scaling
 from gpuhub_beam import schedule
 from gpuhub_beam.unary import fields_of
@@ -190,6 +190,15 @@ def test_calls_that_wait_are_cancelled_before_a_stop(lab, api):
     sent = [call.request.url.params["task_ids"].split(",") for call in cancel.calls]
     assert [len(tasks) for tasks in sent] == [100, 1]
     assert changed(api)[-1] == "POST taskqueue-2/stop"
+
+
+def test_a_stop_that_is_refused(lab, api):
+    """Is no stop: the version would be billed on. The gateway says so with status 200."""
+    changes(api).get(LIST).respond(json=pair(2, 2, fingerprint="new") + pair(1, 1))
+    refusal = {"ok": False, "errMsg": "Unable to stop deployment"}
+    api.post(path__regex=rf"{DEPLOYMENT}/stop$").respond(json=refusal)
+    with pytest.raises(BadRequest, match="to stop endpoint v1 of 'lab-echo': Unable"):
+        lab.run(lab.adapter.retire(lab.io, reference(version="endpoint-v2")))
 
 
 def test_an_older_version_with_calls_runs_down(lab, api):

@@ -194,9 +194,9 @@ def test_calls_that_wait_are_cancelled_before_a_stop(lab, api):
 
 def test_a_stop_that_is_refused(lab, api):
     """Is no stop: the version would be billed on. The gateway says so with status 200."""
-    changes(api).get(LIST).respond(json=pair(2, 2, fingerprint="new") + pair(1, 1))
     refusal = {"ok": False, "errMsg": "Unable to stop deployment"}
     api.post(path__regex=rf"{DEPLOYMENT}/stop$").respond(json=refusal)
+    changes(api).get(LIST).respond(json=pair(2, 2, fingerprint="new") + pair(1, 1))
     with pytest.raises(BadRequest, match="to stop endpoint v1 of 'lab-echo': Unable"):
         lab.run(lab.adapter.retire(lab.io, reference(version="endpoint-v2")))
 

@@ -71,15 +71,20 @@ class HeldCalls:
         return None if held is None else CallState(call, Phase.RUNNING, poll_after=poll_after)
 
     async def cancel(self, io: Io, call: CallRef) -> CancelReceipt | None:
-        """Close the connection of a call, where that can be done; ``None``: it is not known."""
+        """Close the connection of a call, where that can be done; ``None``: it is not known.
+
+        A blocking client cannot be stopped from another thread: its call goes on.
+        """
         with self._lock:
             held = self._running.get(call)
             if held is None:
                 return CancelReceipt.CONFIRMED_TERMINAL if call in self._ended else None
-        if not held.stop():
+        held.stop()
+        if not await io.run(held.ended.wait, _STOP_S):
             return CancelReceipt.NO_EVIDENCE
-        await io.run(held.ended.wait, _STOP_S)
-        return CancelReceipt.CHANNEL_CLOSED
+        with self._lock:
+            was_cut = self._ended[call].phase is Phase.CANCELLED
+        return CancelReceipt.CHANNEL_CLOSED if was_cut else CancelReceipt.CONFIRMED_TERMINAL
 
     def close(self) -> None:
         """Give up what is still waited for."""
@@ -118,7 +123,6 @@ class _Held:
         self._end = end
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[CallState] | None = None
-        self._is_suspended = False
 
     def begin(self) -> None:
         """Start the thread; the interpreter does not wait for it."""
@@ -127,14 +131,12 @@ class _Held:
             target=context.run, args=(self._run,), name="gpuhub-held", daemon=True
         ).start()
 
-    def stop(self) -> bool:
-        """Cancel the request; false where a blocking client is at work, which nobody can stop."""
+    def stop(self) -> None:
+        """Cancel the request: without effect where a blocking client is at work."""
         loop, task = self._loop, self._task
-        if loop is None or task is None or not self._is_suspended:
-            return False
-        with suppress(RuntimeError):  # it ended in this moment
-            loop.call_soon_threadsafe(task.cancel)
-        return True
+        if loop is not None and task is not None:
+            with suppress(RuntimeError):  # it ended in this moment
+                loop.call_soon_threadsafe(task.cancel)
 
     def _run(self) -> None:
         try:
@@ -149,12 +151,7 @@ class _Held:
     async def _main(self) -> CallState:
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.create_task(self._start())
-        self._loop.call_soon(self._note_suspended)
         return await self._task
-
-    def _note_suspended(self) -> None:
-        """Only runs when the request lets the loop go on: not over a blocking client."""
-        self._is_suspended = self._task is not None and not self._task.done()
 
 
 def _given_up(call: CallRef, error: Exception) -> OutcomeUnknown:

@@ -1,0 +1,1 @@
+"""Stand-ins for packages that stub workers are to find."""

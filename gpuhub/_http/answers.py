@@ -70,7 +70,8 @@ def error_of(outgoing: Outgoing, response: Response) -> ProviderError:
     rule = _rule(outgoing, response.status, facts)
     named: dict[str, Any] = {}
     if issubclass(rule.error, (RateLimited, ProviderUnavailable)):
-        named["retry_after"] = retry_after(response)
+        asked = facts.retry_after
+        named["retry_after"] = retry_after(response) if asked is None else asked
     info = outgoing.origins.info
     status = f"{response.status} {_phrase(response.status)}".rstrip()
     return rule.error(

@@ -80,11 +80,13 @@ class ErrorFacts:
         message: The provider's own words.
         code: The provider's own code.
         request_id: Its id of the exchange.
+        retry_after: Seconds it asks to wait, where it says so otherwise than by ``Retry-After``.
     """
 
     message: str = ""
     code: str | None = None
     request_id: str | None = None
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -208,3 +208,12 @@ def test_retry_after_reaches_the_error(serve, connect, status):
         connect(server.url).send(ONCE)
     assert isinstance(caught.value, (RateLimited, ProviderUnavailable))
     assert caught.value.retry_after == 12.0
+
+
+def test_an_adapter_may_read_how_long_to_wait(serve, connect):
+    """Some providers say it in a header of their own, or in words."""
+    server = serve(lambda it: it.reply(429, b'{"wait": 7}'))
+    info = make_info(read_error=lambda answer: ErrorFacts(retry_after=answer.json()["wait"]))
+    with pytest.raises(RateLimited) as caught:
+        connect(server.url, info=info).send(ONCE)
+    assert caught.value.retry_after == 7

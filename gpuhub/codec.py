@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, NoReturn, Protocol
 
 from gpuhub.errors import MalformedResponse, RemoteError, SpecError
 from gpuhub.worker.conversion import ConversionError
 from gpuhub.worker.convert import Converters, guarded
+from gpuhub.worker.file import File
 from gpuhub.worker.signature import CallShape, SignatureProblem
 from gpuhub.worker.target import Target
 from gpuhub.worker.wire import END, ERROR, RESULT, dumps, loads
@@ -159,7 +161,7 @@ class BareCodec:
     """For endpoints gpuhub did not make: named arguments and plain JSON both ways."""
 
     def encode_call(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes:
-        """Encode keyword arguments as one JSON object.
+        """Encode keyword arguments as one JSON object; a :class:`~gpuhub.File` is an object in it.
 
         Raises:
             TypeError: There are positional arguments: their names are not known.
@@ -167,7 +169,7 @@ class BareCodec:
         """
         _refuse_positional(args)
         try:
-            return dumps(dict(kwargs))
+            return dumps({name: _with_files(value) for name, value in kwargs.items()})
         except (TypeError, ValueError, RecursionError) as error:
             raise SpecError(
                 f"the arguments are not plain JSON: {error}",
@@ -206,6 +208,18 @@ def codec_for(
     if function is not None and target is not None:
         return Codec(function, target)
     return TaggedCodec() if made_by_gpuhub else BareCodec()
+
+
+def _with_files(value: Any) -> Any:
+    """Give JSON's values with files in their wire form, for adapters that know what to do."""
+    if isinstance(value, File):
+        data = b64encode(value.data).decode("ascii")
+        return {"name": value.name, "media_type": value.media_type, "data": data}
+    if isinstance(value, list | tuple):
+        return [_with_files(each) for each in value]
+    if isinstance(value, dict):
+        return {name: _with_files(each) for name, each in value.items()}
+    return value
 
 
 def _refuse_positional(args: Sequence[Any]) -> None:

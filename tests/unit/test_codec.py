@@ -12,6 +12,7 @@ import pytest
 
 from gpuhub.codec import BareCodec, Codec, TaggedCodec, codec_for
 from gpuhub.errors import MalformedResponse, RemoteError, SpecError
+from gpuhub.worker.file import File
 from gpuhub.worker.target import Target
 
 
@@ -240,6 +241,13 @@ def test_bare_endpoints_speak_plain_json():
     assert codec.decode_chunk(b"token") == ("item", "token")
     with pytest.raises(MalformedResponse):
         codec.decode_result(b"<html>")
+
+
+def test_bare_endpoints_take_files():
+    """As the object that a file is on the wire, wherever it stands: adapters may upload it."""
+    sent = BareCodec().encode_call((), {"images": [File(b"abc", "a.png", "image/png")]})
+    wire = {"name": "a.png", "media_type": "image/png", "data": "YWJj"}
+    assert json.loads(sent) == {"images": [wire]}
 
 
 @pytest.mark.parametrize("value", [b"bytes", float("nan"), {1, 2}, object()])

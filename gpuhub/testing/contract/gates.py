@@ -23,7 +23,7 @@ Test = TypeVar("Test", bound=Callable[..., None])
 Attempt = Callable[[], Any]
 
 _MORE_SETTINGS: dict[Feature, Variation] = {
-    Feature.GPU_COUNT: Variation({"gpu": "L4:2"}),
+    Feature.GPU_COUNT: Variation({"gpu": ["L4:2", "A100-80GB:2"]}),
     Feature.GPU_FALLBACKS: Variation({"gpu": ["A100-80GB", "H100"]}),
     Feature.GPU_QUERY: Variation({"gpu": gpu(memory=">=40GB")}),
     Feature.SECRETS: Variation({"secrets": "CONTRACT_TOKEN"}),

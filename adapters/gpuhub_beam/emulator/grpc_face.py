@@ -20,8 +20,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import betterproto  # type: ignore[import-not-found, unused-ignore]
-import grpc  # type: ignore[import-not-found, import-untyped, unused-ignore]
+# By name: what only an environment of its own has is no import of this project's.
+betterproto: Any = importlib.import_module("betterproto")
+clients: Any = importlib.import_module("beta9.clients")
+grpc: Any = importlib.import_module("grpc")
+
 
 _THREADS = 128
 _LARGEST = 64 * 1024 * 1024
@@ -45,10 +48,8 @@ class Recorder:
 
 def methods() -> dict[str, Any]:
     """Give every method of the installed SDK's stubs, by its route."""
-    import beta9.clients
-
     found: dict[str, Any] = {}
-    folders = [str(Path(each)) for each in beta9.clients.__path__]
+    folders = [str(Path(each)) for each in clients.__path__]
     for module_info in pkgutil.walk_packages(folders, "beta9.clients."):
         module = importlib.import_module(module_info.name)
         for name, stub_type in vars(module).items():
@@ -103,14 +104,14 @@ class Emulator:
         return http.client.HTTPConnection(str(self.address.hostname), self.address.port)
 
 
-class Face(grpc.GenericRpcHandler):  # type: ignore[misc, unused-ignore]
+class Face:
     """Answers every method of the SDK's stubs."""
 
     def __init__(self, emulator: Emulator, known: dict[str, Any]) -> None:
         self.emulator = emulator
         self.known = known
 
-    def service(self, details: Any) -> Any:  # type: ignore[explicit-override, unused-ignore]
+    def service(self, details: Any) -> Any:
         """Give the handler of a route."""
         if details.method not in self.known:
             return None

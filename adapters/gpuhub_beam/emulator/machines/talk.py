@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
-import h11
-
 __all__ = ["Connections", "Talk", "Unreachable"]
 
 _CHUNK = 262_144
+_LONGEST_HEAD = 1_048_576
+_BODILESS = (204, 304)
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -38,10 +38,10 @@ class Connections:
                 return talk
             talk.close()
         try:
-            reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+            streams = await asyncio.open_connection("127.0.0.1", self.port, limit=_LONGEST_HEAD)
         except OSError as error:
             raise Unreachable(str(error)) from None
-        return Talk(self, reader, writer)
+        return Talk(self, *streams)
 
     def give_back(self, talk: Talk) -> None:
         """Keep a connection for the next request."""
@@ -66,7 +66,9 @@ class Talk:
         self._connections = connections
         self._reader = reader
         self._writer = writer
-        self._state = h11.Connection(h11.CLIENT)
+        self._length: int | None = None
+        self._is_chunked = False
+        self._is_kept = False
 
     @property
     def is_open(self) -> bool:
@@ -86,25 +88,19 @@ class Talk:
             Unreachable: There was none; the connection is closed.
         """
         own = [(b"Host", b"container"), (b"Content-Length", b"%d" % len(body)), *headers]
-        head = self._state.send(h11.Request(method=method, target=target, headers=own))
-        self._writer.write(head or b"")
-        for at in range(0, len(body), _CHUNK):
-            data = self._state.send(h11.Data(data=body[at : at + _CHUNK]))
-            self._writer.write(data or b"")
-        self._writer.write(self._state.send(h11.EndOfMessage()) or b"")
+        lines = [f"{method} {target} HTTP/1.1".encode("latin-1")]
+        lines += [name + b": " + value for name, value in own]
+        self._writer.write(b"\r\n".join(lines) + b"\r\n\r\n")
+        self._writer.write(body)
         try:
             await self._writer.drain()
-            event = await self._next()
-        except OSError as error:
+            return await self._head(method)
+        except (OSError, EOFError, ValueError) as error:
             self.close()
-            raise Unreachable(str(error)) from None
+            raise Unreachable(f"the container closed the connection: {error}") from None
         except BaseException:
             self.close()
             raise
-        if not isinstance(event, h11.Response):
-            self.close()
-            raise Unreachable("the container closed the connection")
-        return event.status_code, list(event.headers)
 
     async def read(self) -> AsyncIterator[bytes]:
         """Give the body as it comes; the connection is kept at its end, else closed.
@@ -113,32 +109,50 @@ class Talk:
             Unreachable: It broke off.
         """
         try:
-            while True:
-                event = await self._next()
-                if isinstance(event, h11.Data):
-                    yield bytes(event.data)
-                else:
-                    break
-            if isinstance(event, h11.ConnectionClosed):
-                raise Unreachable("the container closed the connection")  # noqa: TRY301
-            if self._state.our_state is h11.DONE and self._state.their_state is h11.DONE:
-                self._state.start_next_cycle()
-                self._connections.give_back(self)
-            else:
-                self.close()
-        except OSError as error:
+            pieces = self._chunks() if self._is_chunked else self._plain()
+            async for piece in pieces:
+                yield piece
+        except (OSError, EOFError, ValueError) as error:
             self.close()
-            raise Unreachable(str(error)) from None
+            raise Unreachable(f"the container broke off: {error}") from None
         except BaseException:
             self.close()
             raise
+        if self._is_kept:
+            self._connections.give_back(self)
+        else:
+            self.close()
 
-    async def _next(self) -> object:
-        while True:
-            try:
-                event = self._state.next_event()
-            except h11.RemoteProtocolError as error:
-                raise Unreachable(str(error)) from None
-            if event is not h11.NEED_DATA:
-                return event
-            self._state.receive_data(await self._reader.read(_CHUNK))
+    async def _head(self, method: str) -> tuple[int, Headers]:
+        status_line, *lines = (await self._reader.readuntil(b"\r\n\r\n")).split(b"\r\n")[:-2]
+        version, status = status_line.split(b" ", 2)[:2]
+        pairs = [line.partition(b":")[::2] for line in lines]
+        headers = [(name.strip().lower(), value.strip()) for name, value in pairs]
+        found = dict(headers)
+        self._is_chunked = b"chunked" in found.get(b"transfer-encoding", b"").lower()
+        length = found.get(b"content-length")
+        self._length = int(length) if length is not None else None
+        if method == "HEAD" or int(status) in _BODILESS:
+            self._length, self._is_chunked = 0, False
+        is_framed = self._is_chunked or self._length is not None
+        closes = found.get(b"connection", b"").lower() == b"close"
+        self._is_kept = version == b"HTTP/1.1" and is_framed and not closes
+        return int(status), headers
+
+    async def _plain(self) -> AsyncIterator[bytes]:
+        left = self._length
+        while left is None or left > 0:
+            piece = await self._reader.read(_CHUNK if left is None else min(left, _CHUNK))
+            if not piece:
+                if left is None:
+                    return
+                raise EOFError(f"{left} bytes are missing")
+            left = None if left is None else left - len(piece)
+            yield piece
+
+    async def _chunks(self) -> AsyncIterator[bytes]:
+        while size := int((await self._reader.readuntil(b"\r\n")).partition(b";")[0], 16):
+            yield await self._reader.readexactly(size)
+            await self._reader.readexactly(2)
+        while (await self._reader.readuntil(b"\r\n")) != b"\r\n":
+            pass

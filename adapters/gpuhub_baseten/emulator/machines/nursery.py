@@ -26,7 +26,8 @@ _WARM = (
     *("asyncio", "base64", "concurrent.futures", "contextvars", "dataclasses", "datetime"),
     *("decimal", "hashlib", "importlib.util", "inspect", "shutil", "subprocess", "tarfile"),
     *("tempfile", "typing", "urllib.request", "uuid", "anyio._backends._asyncio"),
-    *("starlette.requests", "starlette.responses", "uvicorn", "uvicorn.lifespan.on"),
+    *("starlette.concurrency", "starlette.requests", "starlette.responses", "uvicorn"),
+    *("uvicorn.lifespan.on",),
     *("uvicorn.loops.asyncio", "uvicorn.protocols.http.h11_impl", "uvicorn.logging"),
 )
 """What a replica needs, imported once instead of once for each."""

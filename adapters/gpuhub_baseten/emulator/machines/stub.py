@@ -21,9 +21,8 @@ from pathlib import Path
 from socket import socket
 from typing import Any
 
-import anyio
-import anyio.to_thread
 import uvicorn
+from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from typing_extensions import override
@@ -93,7 +92,7 @@ class Server:
         self._model: Any = None
         self._state = "loading"
         limit = self._config.get("runtime", {}).get("predict_concurrency", 1)
-        self._free = anyio.Semaphore(limit)
+        self._free = asyncio.Semaphore(limit)
         self.server: uvicorn.Server | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -264,7 +263,7 @@ class Server:
                 return method(*arguments)
             if inspect.iscoroutinefunction(method):
                 return await method(*arguments)
-            return await anyio.to_thread.run_sync(method, *arguments)
+            return await run_in_threadpool(method, *arguments)
         except Exception as error:
             traceback.print_exc()
             status = getattr(error, "status_code", None)
@@ -374,7 +373,7 @@ async def _as_async(items: Any) -> AsyncIterator[Any]:
     ended = object()
 
     def step() -> Awaitable[Any]:
-        return anyio.to_thread.run_sync(next, items, ended)
+        return run_in_threadpool(next, items, ended)
 
     while (item := await step()) is not ended:
         yield item

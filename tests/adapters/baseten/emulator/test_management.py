@@ -41,11 +41,12 @@ def test_a_push_goes_through_its_states(account, clock):
 
 def test_a_dry_run_gives_no_credentials(account):
     """And checks all the same."""
-    config = {"model_name": "a", "resources": {"accelerator": "L4"}}
-    body = {"name": "a", "dry_run": True, "deployment": {"config": config}}
+    resources = {"accelerator": "L4"}
+    deployment = {"config": {"model_name": "a", "resources": resources}}
+    body = {"name": "a", "dry_run": True, "deployment": deployment}
     answer = account.http.post("/v1/prepare_model_upload", json=body)
     assert set(answer.json().values()) == {None}
-    config["resources"]["accelerator"] = "l4"
+    resources["accelerator"] = "l4"
     answer = account.http.post("/v1/prepare_model_upload", json=body)
     assert answer.status_code == 400
     assert "l4" in answer.json()["message"]
@@ -79,7 +80,7 @@ def test_what_may_not_be_pushed(account, members, said):
 def test_names_and_ids_exclude_each_other(account):
     """A new model has a name, a known one an id; a taken name is a conflict."""
     made = account.model()
-    deployment = {"config": {}}
+    deployment: dict[str, object] = {"config": {}}
     for body in ({}, {"name": "a", "model_id": made.model_id}):
         answer = account.http.post(
             "/v1/prepare_model_upload", json={**body, "deployment": deployment}
@@ -400,7 +401,11 @@ def test_a_model_is_renamed(account):
 
 @pytest.mark.parametrize(
     "options",
-    [EmulatorOptions(api_keys={"full": frozenset({"manage", "invoke"}), "call": {"invoke"}})],
+    [
+        EmulatorOptions(
+            api_keys={"full": frozenset({"manage", "invoke"}), "call": frozenset({"invoke"})}
+        )
+    ],
 )
 def test_keys_and_what_they_may(account):
     """Bearer and the older scheme; a key that may only call cannot manage."""

@@ -26,7 +26,8 @@ class Model:
 @pytest.fixture
 def hook():
     """A receiver of webhooks: its URL, what it heard, and what it answers."""
-    heard, statuses = [], []
+    heard: list[tuple[str, bytes]] = []
+    statuses: list[int] = []
 
     class Listener(BaseHTTPRequestHandler):
         def do_POST(self):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +22,12 @@ _SETUP_FAILED = "Model setup failed"
 _TOO_LONG = "Prediction took too long to complete"
 _NEVER_STARTED = "Prediction waited too long for a worker"
 """Guesses, these three."""
+_OWN_LIMIT = (
+    "Prediction failed: Prediction failed: RuntimeError: "
+    "gpuhub: the call ran longer than its timeout of {limit_s:g} s"
+)
+_OWN_LIMIT_NAME = "GPUHUB_TIMEOUT"
+"""A prediction that hangs by a fault never reaches its runner: its timer runs here instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,6 +228,8 @@ class Desk:
         limits: dict[str, tuple[float, Callable[[], None]]] = {
             "run": (self._site.options.run_limit_s, lambda: self._too_long(prediction))
         }
+        if prediction.hangs and (own_s := _own_limit_s(prediction)):
+            limits["own"] = (own_s, lambda: self._ended_itself(prediction, own_s))
         if prediction.deadline is not None:
             left_s = max(0.0, prediction.deadline - self._now)
             limits["deadline"] = (left_s, lambda: self.cut_off(prediction))
@@ -229,8 +238,8 @@ class Desk:
             if prediction.hangs or not self._site.is_virtual:
                 prediction.timers[name] = self._site.timeline.after(seconds, action)
             else:
-                real = self._site.waker.after(seconds, lambda action=action: self._now_do(action))
-                prediction.timers[name] = real
+                late = functools.partial(self._now_do, action)
+                prediction.timers[name] = self._site.waker.after(seconds, late)
 
     def _now_do(self, action: Callable[[], None]) -> None:
         with self._site.change():
@@ -239,6 +248,12 @@ class Desk:
     def _too_long(self, prediction: Prediction) -> None:
         if not prediction.is_over:
             prediction.error = _TOO_LONG
+            self._break_off(prediction, "failed")
+
+    def _ended_itself(self, prediction: Prediction, limit_s: float) -> None:
+        """Do what gpuhub's runner does at its time limit, in clock time."""
+        if not prediction.is_over:
+            prediction.error = _OWN_LIMIT.format(limit_s=limit_s)
             self._break_off(prediction, "failed")
 
     def _give_up(self, prediction: Prediction) -> None:
@@ -288,11 +303,16 @@ class Desk:
     def _end(self, prediction: Prediction, status: State) -> None:
         prediction.status, prediction.ended = status, self._now
         prediction.completed_at = self._site.stamp()
-        for name in ("queue", "deadline", "run"):
+        for name in ("queue", "deadline", "run", "own"):
             prediction.stop_timer(name)
         self._staff.ended(prediction)
         self._staff.told(prediction, "completed")
         prediction.changed.fire()
+
+
+def _own_limit_s(prediction: Prediction) -> float:
+    image = prediction.version.image
+    return float(image.env.get(_OWN_LIMIT_NAME, "0")) if image is not None else 0.0
 
 
 class _Told:

@@ -181,10 +181,10 @@ def parse_form(body: bytes, content_type: str) -> dict[str, tuple[str, str, byte
     limit = b"--" + boundary.strip('"').encode()
     for part in (b"\r\n" + body).split(b"\r\n" + limit)[1:-1]:
         head, _, content = part.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-        headers = dict(
-            (name.strip().lower(), value.strip())
+        headers = {
+            name.strip().lower(): value.strip()
             for name, _, value in (line.partition(":") for line in head.decode().split("\r\n"))
-        )
+        }
         words = _words(headers.get("content-disposition", ""))
         kind = headers.get("content-type", "application/octet-stream")
         found[words.get("name", "")] = (words.get("filename", ""), kind, content)

@@ -168,8 +168,7 @@ class Fleet:
         if self._pool.is_hosted:
             return
         due = worker.idle_since + self._site.options.idle_s
-        if due <= self._now:
-            due = self._now
+        due = max(self._now, due)
         worker.idle_timer = self._site.timeline.at(due, lambda: self._idle_out(worker))
 
     def _idle_out(self, worker: Worker) -> None:

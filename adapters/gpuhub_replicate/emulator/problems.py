@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
+from typing_extensions import override
+
 __all__ = ["Problem", "RegistryProblem", "invalid_input", "missing", "throttled"]
 
 
@@ -57,6 +59,7 @@ class RegistryProblem(Problem):
         super().__init__(status, message, headers=headers)
         self.code = code
 
+    @override
     def body(self) -> dict[str, Any]:
         """Give the body as registries send it."""
         return {"errors": [{"code": self.code, "message": self.detail, "detail": None}]}

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from gpuhub.testing.emulator import BilledSeconds, Fault, FaultKind, HttpEmulator, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
@@ -48,7 +48,7 @@ class ReplicateEmulator:
         provider_options: Settings of the adapter that only make sense here.
     """
 
-    provider_options: Mapping[str, Any] = {}
+    provider_options: ClassVar[Mapping[str, Any]] = {"cog_runtime": "base"}
 
     def __init__(
         self,

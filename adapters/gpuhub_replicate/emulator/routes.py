@@ -21,6 +21,7 @@ __all__ = ["Route", "Routes"]
 
 Plane = Literal["api", "registry", "open", "worker"]
 Handler = Callable[..., Awaitable[Answer]]
+Row = tuple[str, str, str, Handler]
 
 _NAME = r"([^/]+)"
 _LIMITS = {"min_instances", "max_instances"}
@@ -76,14 +77,15 @@ class Routes:
         self._quick = {
             ("POST", "/v1/predictions"): Route("submit", "api", predictions.of_version),
         }
+        planes: dict[Plane, list[Row]] = {
+            "api": self._api(),
+            "registry": self._registry(),
+            "open": self._open(),
+            "worker": [("POST", f"/workers/{_NAME}", "told", self.files.told)],
+        }
         self._table = [
             (method, re.compile(pattern), Route(operation, plane, handle))
-            for plane, rows in (
-                ("api", self._api()),
-                ("registry", self._registry()),
-                ("open", self._open()),
-                ("worker", [("POST", f"/workers/{_NAME}", "told", self.files.told)]),
-            )
+            for plane, rows in planes.items()
             for method, pattern, operation, handle in rows
         ]
 
@@ -104,7 +106,7 @@ class Routes:
         words = f"{request.method} {request.path}: no such route"
         return Route("unknown", "open", _raising(Problem(status, words, title="Not found"))), ()
 
-    def _api(self) -> list[tuple[str, str, str, Handler]]:
+    def _api(self) -> list[Row]:
         models, deployments = self.models, self.deployments
         model, deployment = f"/v1/models/{_NAME}/{_NAME}", f"/v1/deployments/{_NAME}/{_NAME}"
         predictions, files = self.predictions, self.files
@@ -136,7 +138,7 @@ class Routes:
             ("DELETE", f"/v1/files/{_NAME}", "files", files.delete),
         ]
 
-    def _registry(self) -> list[tuple[str, str, str, Handler]]:
+    def _registry(self) -> list[Row]:
         registry = self.registry
         return [
             ("GET", "/v2/", "registry", registry.ping),
@@ -150,7 +152,7 @@ class Routes:
             ("GET", "/token", "login", registry.login.token),
         ]
 
-    def _open(self) -> list[tuple[str, str, str, Handler]]:
+    def _open(self) -> list[Row]:
         return [
             ("GET", f"/streams/{_NAME}", "stream", self.predictions.stream),
             ("GET", f"/v1/files/{_NAME}/download", "download", self.files.download),

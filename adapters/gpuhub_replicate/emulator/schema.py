@@ -70,7 +70,7 @@ def _check(field: str, rule: Mapping[str, Any], value: Any) -> list[dict[str, st
     if value is None:
         is_optional = rule.get("nullable") or {"type": "null"} in rule.get("anyOf", [])
         return [] if is_optional else [_mistaken(field, rule.get("type", "string"), value)]
-    kind = rule.get("type")
+    kind = str(rule.get("type", ""))
     if kind in _KINDS and not _is(value, kind):
         return [_mistaken(field, kind, value)]
     found = []

@@ -9,23 +9,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import ctypes
+import functools
 import importlib.util
 import inspect
 import io
 import json
 import os
 import queue
-import signal
 import socket
 import sys
 import threading
 import traceback
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import cog
 from cog import conversion
+
+if TYPE_CHECKING:
+    from typing_extensions import override
+else:
+
+    def override(method: Any) -> Any:
+        """Mark nothing: a worker has the standard library only."""
+        return method
+
 
 _current: contextvars.ContextVar[str] = contextvars.ContextVar("prediction", default="")
 
@@ -60,10 +70,12 @@ class Output(io.TextIOBase):
         self._lock = threading.Lock()
         self._pending: dict[str, str] = {}
 
+    @override
     def writable(self) -> bool:
         """Whether it can be written to."""
         return True
 
+    @override
     def write(self, text: str) -> int:
         """Tell whole lines, keep the rest."""
         name = _current.get()
@@ -96,6 +108,8 @@ class Worker:
         self._channel = channel
         self._output = Output(channel)
         self._orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread = 0
         self._running = ""
         self._cancelled: set[str] = set()
         self._method: Callable[..., Any] = lambda: None
@@ -114,55 +128,66 @@ class Worker:
             self._output.finish()
             self._channel.send(setup_failed=str(failed))
 
-    # Runners that are plain functions or generators: one prediction at a time, here
+    # Runners that are plain functions or generators: one prediction at a time, on one thread
 
     def _work(self, runner: Any) -> None:
-        signal.signal(signal.SIGUSR1, self._on_signal)
         setup = _setup_of(runner)
         if setup is not None:
             _set_up(lambda: asyncio.run(setup()) if _is_async(setup) else setup())
         self._ready()
-        threading.Thread(target=self._listen, daemon=True).start()
-        while (order := self._orders.get()) != {}:
-            self._perform(order["run"], order["input"])
-
-    def _listen(self) -> None:
-        main = threading.main_thread().ident or 0
+        threading.Thread(target=self._perform_all, daemon=True).start()
         for order in self._channel.orders():
             if "run" in order:
                 self._orders.put(order)
-                continue
-            self._cancelled.add(order["cancel"])
-            if order["cancel"] == self._running:
-                signal.pthread_kill(main, signal.SIGUSR1)
-        self._orders.put({})
+            else:
+                self._cancel(order["cancel"])
         os._exit(0)  # whatever still runs
 
-    def _on_signal(self, *_: Any) -> None:
-        if self._running in self._cancelled:
-            raise cog.CancelationException
+    def _perform_all(self) -> None:
+        self._thread = threading.get_ident()
+        while True:
+            order = self._orders.get()
+            self._perform(order["run"], order["input"])
+
+    def _cancel(self, name: str) -> None:
+        """Have the code raise, once Python comes to it: a long wait in C ends first, as in Cog."""
+        with self._lock:
+            self._cancelled.add(name)
+            if name == self._running:
+                _raise_in(self._thread, cog.CancelationException)
+
+    def _begin(self, name: str) -> None:
+        with self._lock:
+            if name in self._cancelled:
+                raise cog.CancelationException
+            self._running = name
+
+    def _stop(self) -> None:
+        with self._lock:
+            self._running = ""
+            _raise_in(self._thread, None)
 
     def _perform(self, name: str, inputs: dict[str, Any]) -> None:
         _current.set(name)
+        words = "Prediction failed: "
         try:
-            self._running = name
-            if name in self._cancelled:
-                raise cog.CancelationException
+            self._begin(name)
             output = self._method(**conversion.arguments(self._method, inputs))
             if inspect.isgenerator(output):
+                words = "Generator iteration error: "
                 for item in output:
                     self._channel.send(item=name, value=conversion.encoded(item))
                 output = []
             else:
                 output = conversion.encoded(output)
-            self._running = ""
+            self._stop()
             self._done(name, "succeeded", output)
         except cog.CancelationException:
-            self._running = ""
+            self._stop()
             self._done(name, "canceled")
-        except Exception as error:  # noqa: BLE001 - the user's
-            self._running = ""
-            self._done(name, "failed", error=_words(error))
+        except BaseException as error:  # noqa: BLE001 - the user's
+            self._stop()
+            self._done(name, "failed", error=words + _words(error))
         _current.set("")
 
     # Coroutines and asynchronous generators: as many as come
@@ -178,7 +203,7 @@ class Worker:
         def listen() -> None:
             for order in self._channel.orders():
                 loop.call_soon_threadsafe(arrived.put_nowait, order)
-            os._exit(0)
+            os._exit(0)  # whatever still runs
 
         threading.Thread(target=listen, daemon=True).start()
         tasks: dict[str, asyncio.Task[None]] = {}
@@ -188,7 +213,7 @@ class Worker:
                 name = order["run"]
                 task = asyncio.create_task(self._perform_on_loop(name, order["input"]))
                 tasks[name] = task
-                task.add_done_callback(lambda _, name=name: tasks.pop(name, None))
+                task.add_done_callback(functools.partial(_forget, tasks, name))
             elif (running := tasks.get(order["cancel"])) is not None:
                 running.cancel()
 
@@ -207,7 +232,7 @@ class Worker:
         except (asyncio.CancelledError, cog.CancelationException):
             self._done(name, "canceled")
         except Exception as error:  # noqa: BLE001 - the user's
-            self._done(name, "failed", error=_words(error))
+            self._done(name, "failed", error="Prediction failed: " + _words(error))
 
     def _ready(self) -> None:
         self._output.finish()
@@ -215,6 +240,7 @@ class Worker:
 
     def _done(self, name: str, status: str, output: Any = None, error: str | None = None) -> None:
         self._output.finish()
+        error = f"Prediction failed: {error}" if error is not None else None
         self._channel.send(done=name, status=status, output=output, error=error)
 
 
@@ -227,19 +253,29 @@ def serve(channel: socket.socket) -> None:
     Worker(Channel(channel)).run()
 
 
+def _forget(tasks: dict[str, asyncio.Task[None]], name: str, _: object) -> None:
+    tasks.pop(name, None)
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Have a thread raise an exception, or take back one that it has not raised yet."""
+    raised = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+
+
 def _load(reference: str) -> Any:
     """Load ``file.py:Name`` and make the runner."""
     path, _, name = reference.partition(":")
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:
+        raise _SetupFailed(f"cannot load {path}\n")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
     try:
-        spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-        if spec is None or spec.loader is None:
-            raise ImportError(f"cannot load {path}")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
         spec.loader.exec_module(module)
         found = getattr(module, name)
         return found() if inspect.isclass(found) else found
-    except Exception:
+    except Exception:  # noqa: BLE001 - the user's
         raise _SetupFailed(traceback.format_exc()) from None
 
 
@@ -264,7 +300,7 @@ def _is_async(function: Callable[..., Any]) -> bool:
 def _set_up(setup: Callable[[], Any]) -> None:
     try:
         setup()
-    except Exception:
+    except Exception:  # noqa: BLE001 - the user's
         raise _SetupFailed(traceback.format_exc()) from None
 
 
@@ -273,9 +309,9 @@ async def _set_up_on_loop(setup: Callable[[], Any]) -> None:
         done = setup()
         if inspect.isawaitable(done):
             await done
-    except Exception:
+    except Exception:  # noqa: BLE001 - the user's
         raise _SetupFailed(traceback.format_exc()) from None
 
 
-def _words(error: Exception) -> str:
-    return f"Prediction failed: {type(error).__name__}: {error}"
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"

@@ -74,7 +74,9 @@ class Predictions:
             predictions = list(reversed(self._account.predictions.values()))
 
             def shown(prediction: Prediction) -> dict[str, Any]:
-                return prediction.shown(self._site.url)
+                found = prediction.shown(self._site.url)
+                del found["logs"]  # lists leave it out
+                return found
 
             return paged(request, self._site.url, predictions, shown)
 

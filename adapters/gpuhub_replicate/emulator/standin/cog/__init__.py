@@ -12,7 +12,7 @@ __version__ = "0.0.0+standin"
 T = TypeVar("T")
 
 
-class CancelationException(BaseException):  # noqa: N818 - Cog's own name
+class CancelationException(BaseException):
     """Raised in a prediction that is cancelled."""
 
 
@@ -41,7 +41,7 @@ class BasePredictor(BaseRunner):
 class BaseModel:
     """An output with named parts; subclasses are dataclasses."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: Any) -> None:  # type: ignore[explicit-override]
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(cls)
 
@@ -59,7 +59,7 @@ class Secret:
 
     secret_value: str | None = None
 
-    def __str__(self) -> str:
+    def __str__(self) -> str:  # type: ignore[explicit-override]
         return "**********" if self.secret_value is not None else ""
 
     def get_secret_value(self) -> str | None:

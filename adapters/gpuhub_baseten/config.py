@@ -22,6 +22,7 @@ __all__ = ["WEB_PORT", "config_of", "secret_name", "worker_facts"]
 WEB_PORT = 8000
 
 _OLDEST, _NEWEST = 9, 14
+_SHORTEST_GAP_S = 60
 _RESERVED = ("PORT", "HOSTNAME")
 _START = f"python3 /packages/gpuhub_bundle/serve.py {WEB_PORT}"
 
@@ -124,6 +125,9 @@ def _runtime(spec: FunctionSpec, own: Options) -> dict[str, Any]:
         runtime["predict_concurrency"] = spec.scaling.concurrency
     if own.streaming_read_timeout is not None:
         runtime["streaming_read_timeout"] = own.streaming_read_timeout
+    elif spec.target.kind == "generator":
+        # Truss cuts a stream whose next item takes longer than this, 60 s of its own.
+        runtime["streaming_read_timeout"] = max(math.ceil(spec.timeout), _SHORTEST_GAP_S)
     if spec.startup_timeout is not None:
         threshold = math.ceil(spec.startup_timeout)
         runtime["health_checks"] = {"startup_threshold_seconds": threshold}

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 
 def _bundle() -> Path:
@@ -40,11 +40,14 @@ class Model:
         """Whether calls can still be taken."""
         return self._worker.is_healthy()
 
-    async def predict(self, request: Request) -> Response:
-        """Answer a JSON object of named arguments with an envelope, or with a line for each."""
+    async def predict(self, request: Request) -> "Response | AsyncIterator[bytes]":
+        """Answer a JSON object of named arguments with an envelope, or with a line for each.
+
+        A stream is given to Truss as a generator: of a ``StreamingResponse`` whose caller left,
+        Truss keeps the slot.
+        """
         body = await request.body()
         if self._worker.is_generator:
-            lines: AsyncIterator[bytes] = self._worker.stream(body, request.is_disconnected)
-            return StreamingResponse(lines, media_type="application/x-ndjson")
+            return self._worker.stream(body, request.is_disconnected)
         answer = await self._worker.answer(body, request.is_disconnected)
         return Response(answer, media_type="application/json")

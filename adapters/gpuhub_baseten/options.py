@@ -42,7 +42,8 @@ class Options(BaseModel):
         deploy_timeout_minutes: How long Baseten gives a build and start. Default: its own.
         deployment_name: Name of the deployment in Baseten's pages. Default: its own.
         python_executable_path: Python of an own image, where it is not ``python3`` on its path.
-        streaming_read_timeout: Seconds between two items of Truss's own streams. Default: its own.
+        streaming_read_timeout: Longest time between two items of a stream, in seconds. Default: the
+            function's ``timeout``, 60 at least.
         bdn: Volumes of the delivery network to mount.
         egress_allow: Host names that replicas may reach; left out: all.
     """

@@ -64,6 +64,14 @@ SPECS: dict[str, tuple[Defaults, dict[str, Any]]] = {
             "options": {"baseten": {"webhook": "https://me.example/done", "backpressure": None}},
         },
     ),
+    "generator": (
+        DEFAULTS,
+        {
+            "image": PYTHON,
+            "target": Target("shop.embedding", "tokens", "generator"),
+            "timeout": 90.5,
+        },
+    ),
     "own-image": (
         DEFAULTS,
         {

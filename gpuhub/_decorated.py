@@ -115,6 +115,7 @@ class Decorated:
         root = settings.root
         if settings.file is None:
             root = import_folder(self.__wrapped__) or root
+        hidden = sorted({secret.env for secret in self.spec.secrets})
         return build_bundle(
             self.__wrapped__,
             root,
@@ -123,6 +124,7 @@ class Decorated:
             exclude=settings.exclude,
             image_packages=self.spec.image.pip,
             image_known=self.spec.image.reference is None,
+            manifest_extra={"secrets": hidden} if hidden else {},
             secret_values=[value.get_secret_value() for value in secrets.values()],
         )
 

@@ -61,6 +61,12 @@ def _raise(message: str) -> None:
     raise Unhappy(message)  # the line a remote traceback must name
 
 
+def complain_of(variable: str) -> None:
+    """Raise an error that shows the value of a variable, as careless clients of services do."""
+    message = f"the token {os.environ[variable]} was refused"
+    raise ValueError(message)
+
+
 def fail_if_odd(number: int) -> int:
     """Raise for odd numbers."""
     if number % 2:

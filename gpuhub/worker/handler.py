@@ -8,7 +8,7 @@ import contextvars
 import functools
 import inspect
 import sys
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -17,7 +17,13 @@ from gpuhub.worker.loop import LoopThread
 from gpuhub.worker.signature import CallShape
 from gpuhub.worker.store import fetch_references, has_references, store_large
 from gpuhub.worker.target import Target
-from gpuhub.worker.wire import WIRE, end_envelope, error_envelope, result_envelope
+from gpuhub.worker.wire import (
+    WIRE,
+    end_envelope,
+    error_envelope,
+    result_envelope,
+    without_secrets,
+)
 
 if TYPE_CHECKING:
     from gpuhub.worker.asgi import AsgiApp
@@ -38,15 +44,22 @@ class Handler:
             that makes the ASGI application.
         target: Its description.
         failure: Why there is no object; see :meth:`failed`.
+        secrets: Environment variables whose values no error may show.
 
     Raises:
         SignatureProblem: A parameter cannot travel by name.
     """
 
     def __init__(
-        self, target_object: Any, target: Target, *, failure: BaseException | None = None
+        self,
+        target_object: Any,
+        target: Target,
+        *,
+        failure: BaseException | None = None,
+        secrets: Iterable[str] = (),
     ) -> None:
         self.target = target
+        self._secrets = tuple(secrets)
         self.target_object = target_object
         self._loop = LoopThread()
         self._instance = Instance(target_object, target, self._loop.run, failure)
@@ -55,9 +68,11 @@ class Handler:
             self._shape = CallShape(target_object, target)
 
     @classmethod
-    def failed(cls, target: Target, error: BaseException) -> Handler:
+    def failed(
+        cls, target: Target, error: BaseException, *, secrets: Iterable[str] = ()
+    ) -> Handler:
         """Give a handler that answers every call with this error, such as a failed import."""
-        return cls(None, target, failure=error)
+        return cls(None, target, failure=error, secrets=secrets)
 
     def prepare(self) -> None:
         """Run ``setup()`` of a class, once. A failure is reported by each call, not raised."""
@@ -91,7 +106,7 @@ class Handler:
                 outcome = self._loop.run(_collect_async(outcome))
             return self._result(_collect(outcome))
         except BaseException as error:  # noqa: BLE001
-            return _answer(error)
+            return self._answer(error)
 
     async def invoke_async(self, arguments: Mapping[str, Any]) -> Envelope:
         """Run one call on the running loop; a target that is not async runs on a thread."""
@@ -103,7 +118,7 @@ class Handler:
             return self._result(await _collect_async(self._call(function, arguments)))
         except BaseException as error:  # noqa: BLE001
             _raise_cancellation(error)
-            return _answer(error)
+            return self._answer(error)
 
     def stream(self, arguments: Mapping[str, Any]) -> Iterator[Envelope]:
         """Run one call and yield as it goes. Any function can be streamed: it gives one item.
@@ -124,7 +139,7 @@ class Handler:
         except GeneratorExit:
             raise
         except BaseException as error:  # noqa: BLE001
-            yield _answer(error)
+            yield self._answer(error)
 
     async def stream_async(self, arguments: Mapping[str, Any]) -> AsyncIterator[Envelope]:
         """Run one call on the running loop and yield as it goes; see :meth:`stream`."""
@@ -146,7 +161,7 @@ class Handler:
             raise
         except BaseException as error:  # noqa: BLE001
             _raise_cancellation(error)
-            yield _answer(error)
+            yield self._answer(error)
 
     def describe(self) -> dict[str, Any]:
         """Give ``{"status", "target", "wire", "python"}``, and ``"error"`` if setup failed."""
@@ -156,7 +171,8 @@ class Handler:
             "wire": WIRE,
             "python": ".".join(map(str, sys.version_info[:3])),
         }
-        return {**facts, **({"error": failure} if (failure := self._instance.failure) else {})}
+        failure = self._instance.failure
+        return {**facts, **({"error": without_secrets(failure, self._secrets)} if failure else {})}
 
     def web_app(self) -> AsgiApp:
         """Make the ASGI application of a web target; it runs on the handler's event loop.
@@ -187,6 +203,12 @@ class Handler:
     def _item(self, value: Any) -> Envelope:
         return result_envelope(store_large(self._known_shape().encode_item(value)))
 
+    def _answer(self, error: BaseException) -> Envelope:
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+        envelope = error.envelope if isinstance(error, SetupFailed) else error_envelope(error)
+        return without_secrets(envelope, self._secrets)
+
     def _known_shape(self) -> CallShape:
         if self._shape is None:
             raise TypeError(f"{self.target.qualname} is a web application: send it HTTP requests")
@@ -198,12 +220,6 @@ async def _fetched(arguments: Any) -> Any:
     if not has_references(arguments):
         return arguments
     return await asyncio.to_thread(fetch_references, arguments)
-
-
-def _answer(error: BaseException) -> Envelope:
-    if isinstance(error, KeyboardInterrupt):
-        raise error
-    return error.envelope if isinstance(error, SetupFailed) else error_envelope(error)
 
 
 def _raise_cancellation(error: BaseException) -> None:

@@ -6,6 +6,7 @@ import importlib
 import json
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,11 +40,15 @@ def load_bundle(folder: str | os.PathLike[str]) -> Handler:
     """
     manifest = read_manifest(folder)
     target = Target.from_dict(manifest["target"])
-    return load_target(folder, target, manifest.get("path", ["app"]))
+    path, secrets = manifest.get("path", ["app"]), manifest.get("secrets", ())
+    return load_target(folder, target, path, secrets)
 
 
 def load_target(
-    folder: str | os.PathLike[str] | None, target: Target, path: list[str] | None = None
+    folder: str | os.PathLike[str] | None,
+    target: Target,
+    path: list[str] | None = None,
+    secrets: Iterable[str] = (),
 ) -> Handler:
     """Import the target's module and give its handler.
 
@@ -54,15 +59,16 @@ def load_target(
         folder: The unpacked bundle. ``None``: the module can be imported already.
         target: What to load.
         path: Folders of the bundle that modules are imported from. Default: ``app``.
+        secrets: Environment variables whose values no error may show.
     """
     try:
         if folder is not None:
             _extend_path(Path(folder).resolve(), path or ["app"])
-        return Handler(raw_object(find_object(target)), target)
+        return Handler(raw_object(find_object(target)), target, secrets=secrets)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  (importing runs the user's code)
-        return Handler.failed(target, error)
+        return Handler.failed(target, error, secrets=secrets)
 
 
 def _extend_path(folder: Path, path: list[str]) -> None:

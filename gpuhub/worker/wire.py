@@ -8,7 +8,9 @@ error, so that a stream that broke off can be told from one that ended.
 from __future__ import annotations
 
 import json
+import os
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
@@ -24,6 +26,7 @@ __all__ = [
     "error_envelope",
     "loads",
     "result_envelope",
+    "without_secrets",
 ]
 
 WIRE = 1
@@ -33,6 +36,7 @@ ERROR = "gpuhub_error"
 END = "gpuhub_end"
 
 _TEXT_LIMIT = 64_000
+_SECRET_LENGTH = 4
 _HERE = Path(__file__).resolve().parent
 
 
@@ -101,6 +105,24 @@ def error_envelope(error: BaseException) -> dict[str, Any]:
             "wire": WIRE,
         }
     }
+
+
+def without_secrets(envelope: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """Blot the values of environment variables out of an error's message and traceback.
+
+    Args:
+        envelope: Of any kind; other kinds than errors come back as they are.
+        names: Variables that hold secrets. Values of less than 4 characters are left alone: they
+            would be found in every other text.
+    """
+    if ERROR not in envelope:
+        return envelope
+    values = [value for name in names if len(value := os.environ.get(name, "")) >= _SECRET_LENGTH]
+    hidden = dict(envelope[ERROR])
+    for field in ("message", "traceback"):
+        for value in sorted(values, key=len, reverse=True):  # one may begin with another
+            hidden[field] = hidden[field].replace(value, "***")
+    return {**envelope, ERROR: hidden}
 
 
 def _type_name(kind: type) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ class InlineRunner:
         target: Its description.
         variables: Environment variables of the worker.
         environment: Sets them, in turns with other workers of this process.
+        secrets: Those of them whose values no error may show.
         tap: Copies what is printed.
         log: Takes ``(line, "stdout" or "stderr")``.
     """
@@ -41,11 +42,12 @@ class InlineRunner:
         *,
         variables: Mapping[str, str],
         environment: SharedEnvironment,
+        secrets: Iterable[str],
         tap: OutputTap,
         log: Callable[[str, str], None],
     ) -> None:
         self.slow_start = target.kind == "class"
-        self._handler = Handler(live, target)
+        self._handler = Handler(live, target, secrets=secrets)
         self._variables = variables
         self._environment = environment
         self._tap = tap

@@ -41,6 +41,7 @@ def make_runner(site: Site, version: VersionRecord, worker_id: str, logs: LogBoo
             version.target,
             variables=variables,
             environment=site.environment,
+            secrets=[secret.env for secret in version.body.secrets],
             tap=site.tap,
             log=log,
         )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gpuhub.adapter import Feature
-from gpuhub.errors import SpecError
+from gpuhub.errors import RemoteError, SpecError
 from gpuhub.spec import Secret
 from gpuhub.testing.contract.bench import Bench
 from gpuhub.testing.contract.fixtures import once
@@ -62,6 +62,16 @@ class Secrecy:
         secret = Secret.from_local_env(LOCAL_SECRET, env="CONTRACT_TOKEN")
         endpoint = bench.deploy("variable", secrets=secret)
         assert bench.invoke(endpoint, "CONTRACT_TOKEN") == bench.environ[LOCAL_SECRET]
+
+    @needs(Feature.SECRETS, Feature.SECRETS_LOCAL)
+    def test_an_exception_shows_no_secret(self, bench: Bench) -> None:
+        """Not even one in whose message the function itself put it."""
+        secret = Secret.from_local_env(LOCAL_SECRET, env="CONTRACT_TOKEN")
+        endpoint = bench.deploy("complain_of", secrets=secret)
+        with pytest.raises(RemoteError, match=r"the token \*\*\* was refused") as caught:
+            bench.invoke(endpoint, "CONTRACT_TOKEN")
+        shown = f"{caught.value} {caught.value!r} {caught.value.__dict__}"
+        _check_clean(bench, {"the exception": shown.encode()})
 
     @needs(Feature.SECRETS, Feature.SECRETS_LOCAL)
     def test_a_changed_local_secret_is_deployed(self, bench: Bench) -> None:

@@ -117,3 +117,15 @@ def test_envelopes():
     """Result and end."""
     assert wire.result_envelope([1]) == {"result": [1]}
     assert wire.end_envelope(3) == {"gpuhub_end": {"items": 3, "wire": 1}}
+
+
+def test_values_of_secrets_are_blotted_out(monkeypatch):
+    """In message and traceback, the longest first; short ones would be everywhere."""
+    monkeypatch.setenv("TOKEN", "s3cret")
+    monkeypatch.setenv("LONG_TOKEN", "s3cret-and-more")
+    monkeypatch.setenv("PIN", "0")
+    envelope = wire.error_envelope(raised(ValueError("s3cret-and-more, s3cret, 10")))
+    hidden = wire.without_secrets(envelope, ["TOKEN", "LONG_TOKEN", "PIN", "NOT_SET"])
+    assert hidden["gpuhub_error"]["message"] == "***, ***, 10"
+    assert "s3cret" not in hidden["gpuhub_error"]["traceback"]
+    assert wire.without_secrets({"result": "s3cret"}, ["TOKEN"]) == {"result": "s3cret"}

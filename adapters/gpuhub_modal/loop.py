@@ -1,0 +1,54 @@
+"""Runs coroutines on the event loop of Modal's SDK, which has its own thread.
+
+So a blocking call of ours is no blocking call of the SDK's: it works inside of a running loop, and
+warns nobody. There is no other loop in an adapter.
+"""
+
+from __future__ import annotations
+
+import asyncio  # noqa: TID251 - the SDK's loop, not the engine's
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+from gpuhub_modal.errors import named_errors
+from gpuhub_modal.sdk import event_loop
+
+__all__ = ["following", "iterated", "waited"]
+
+T = TypeVar("T")
+
+
+def waited(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine and wait for it; interrupted, it is cancelled."""
+    future = asyncio.run_coroutine_threadsafe(coroutine, event_loop())
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise
+
+
+async def following(items: AsyncIterator[T]) -> T | None:
+    """Give the next item; ``None`` at the end."""
+    try:
+        return await items.__anext__()
+    except StopAsyncIteration:
+        return None
+
+
+def iterated(make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
+    """Iterate; closed at the end, however it comes.
+
+    Raises:
+        ProviderError: Modal refused, or the connection was lost.
+    """
+    items = make()
+    try:
+        while True:
+            with named_errors():
+                item = waited(following(items))
+            if item is None:
+                return
+            yield item
+    finally:
+        waited(items.aclose())  # type: ignore[attr-defined]

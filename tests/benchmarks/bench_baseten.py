@@ -1,0 +1,224 @@
+"""Warm predictions on Baseten's emulator: gpuhub, Baseten's Rust client and raw httpx, in one run.
+
+Run it alone: ``uv run python tests/benchmarks/bench_baseten.py``. Baseten's client runs in a
+process of ``.venv-baseten``, see ``tests/vendor/README.md``; the emulator in one of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+import gpuhub
+from gpuhub_baseten.emulator import truss_python
+
+LEVELS = (1, 64)
+COUNTS = {1: 800, 64: 4096}
+ROUNDS = 3
+NAME = "bench-double"
+EMULATOR = f"""
+import gc, sys
+from gpuhub.testing.emulator.clocks import SystemClock
+from gpuhub_baseten.emulator import BasetenEmulator, EmulatorOptions
+
+options = EmulatorOptions(build_s=0.0, deploy_s=0.0, cold_start_s=0.0)
+emulator = BasetenEmulator(options, SystemClock())
+emulator.play({NAME!r}, lambda body: {{"result": body["number"] * 2}})
+print(emulator.start()["api_url"], flush=True)
+gc.disable()
+sys.stdin.read()
+emulator.stop()
+"""
+VENDOR = """
+import json, statistics, sys, time
+from baseten_performance_client import PerformanceClient, RequestProcessingPreference
+
+base, level, count = json.load(sys.stdin)
+client = PerformanceClient(base_url=base, api_key="made-up")
+preference = RequestProcessingPreference(max_concurrent_requests=level)
+
+def run(number):
+    payloads = [{"number": each} for each in range(number)]
+    return client.batch_post("/production/predict", payloads, preference=preference)
+
+run(2 * level)
+began = time.perf_counter()
+done = run(count)
+took = time.perf_counter() - began
+assert all(each["result"] == 2 * number for number, each in enumerate(done.data))
+print(count / took, statistics.median(done.individual_request_times))
+"""
+
+Found = tuple[float, float]
+
+
+PROJECT = """
+import gpuhub
+
+@gpuhub.function(scaling=gpuhub.Scaling(max_workers=1, concurrency=256, idle_timeout=3600))
+def double(number: int) -> int:
+    return 2 * number
+"""
+
+
+def project(folder: Path) -> Any:
+    """Write the function that is deployed, and import it."""
+    (folder / "bench_project.py").write_text(PROJECT, encoding="utf-8")
+    sys.path.insert(0, str(folder))
+    return importlib.import_module("bench_project").double
+
+
+@contextmanager
+def emulator() -> Iterator[str]:
+    """Play Baseten in a process of its own; give its base URL."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", EMULATOR],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(10)
+
+
+def one_after_another(call: Callable[[], object]) -> Found:
+    """Calls per second and their median seconds, one at a time."""
+    for _ in range(50):
+        call()
+    times = []
+    for _ in range(COUNTS[1]):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return len(times) / sum(times), statistics.median(times)
+
+
+async def on_loop(call: Callable[[], Awaitable[object]], level: int) -> Found:
+    """The same with so many tasks."""
+    times: list[float] = []
+
+    async def worker(calls: int) -> None:
+        for _ in range(calls):
+            began = time.perf_counter()
+            await call()
+            times.append(time.perf_counter() - began)
+
+    await asyncio.gather(*(worker(2) for _ in range(level)))
+    times.clear()
+    began = time.perf_counter()
+    await asyncio.gather(*(worker(COUNTS[level] // level) for _ in range(level)))
+    return len(times) / (time.perf_counter() - began), statistics.median(times)
+
+
+def bench_vendor(base: str) -> dict[int, Found]:
+    """Baseten's Rust client."""
+    found = {}
+    for level in LEVELS:
+        done = subprocess.run(
+            [truss_python(), "-c", VENDOR],
+            input=json.dumps([base, level, COUNTS[level]]),
+            env={"PATH": os.defpath, "HOME": "/nonexistent"},
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        rate, median = done.stdout.split()
+        found[level] = (float(rate), float(median))
+    return found
+
+
+def bench_httpx(base: str) -> dict[int, Found]:
+    """Plain httpx: blocking for one call, on a loop for many."""
+    place, document = f"{base}/production/predict", {"number": 1}
+    settings: dict[str, Any] = {
+        "headers": {"Authorization": "Bearer made-up"},
+        "limits": httpx.Limits(max_connections=300, max_keepalive_connections=300),
+        "timeout": 60,
+        "trust_env": False,
+    }
+    with httpx.Client(**settings) as client:
+        found = {1: one_after_another(lambda: client.post(place, json=document).json())}
+
+    async def many() -> Found:
+        async with httpx.AsyncClient(**settings) as client:
+            return await on_loop(lambda: client.post(place, json=document), 64)
+
+    return {**found, 64: asyncio.run(many())}
+
+
+def bench_gpuhub(workspace: gpuhub.Workspace, double: Any) -> dict[int, Found]:
+    """The same with gpuhub; on a loop over aiohttp, as ``gpuhub-sdk[fast]`` does."""
+    endpoint = double.endpoint()
+    found = {1: one_after_another(lambda: endpoint.invoke(1))}
+
+    async def many() -> Found:
+        measured = await on_loop(lambda: endpoint.invoke_async(1), 64)
+        await workspace.close_async()
+        return measured
+
+    return {**found, 64: asyncio.run(many())}
+
+
+def best(rounds: list[dict[int, Found]]) -> dict[int, Found]:
+    """Take the quietest round at each level: others share this machine."""
+    return {level: max(each[level] for each in rounds) for level in LEVELS}
+
+
+def report(found: dict[str, dict[int, Found]]) -> None:
+    """Print what was measured, and the ratios that are the goals."""
+    print(f"{'':24}" + "".join(f"{level:>6} in flight: /s, p50 ms" for level in LEVELS))
+    for name, levels in found.items():
+        cells = (f"{rate:>17,.0f}, {1e3 * median:>7.2f}" for rate, median in levels.values())
+        print(f"{name:24}" + "".join(cells))
+    ours, raw, rust = (found[name] for name in ("gpuhub", "httpx", "performance client"))
+    print(f"one call: gpuhub / raw httpx = {ours[1][1] / raw[1][1]:.2f} (goal 1.2)")
+    print(f"64 in flight: Rust client / gpuhub = {rust[64][0] / ours[64][0]:.2f} (goal 1.5)")
+
+
+def main() -> None:
+    """Play Baseten and measure."""
+    with emulator() as url, tempfile.TemporaryDirectory() as name:
+        workspace = gpuhub.Workspace(
+            provider="baseten",
+            app="bench",
+            root=Path(name),
+            provider_options={
+                "api_url": url,
+                "model_url": f"{url}/model-{{model_id}}",
+                "upload_url": f"{url}/{{bucket}}",
+            },
+            environ={"BASETEN_API_KEY": "made-up", "GPUHUB_STATE_DIR": name},
+        )
+        double = project(Path(name)).in_workspace(workspace)
+        endpoint = double.deploy()
+        assert endpoint.invoke(3) == 6
+        base = f"{url}/model-{endpoint.ref.address}"
+        measured: dict[str, list[dict[int, Found]]] = {}
+        for _ in range(ROUNDS):
+            measured.setdefault("performance client", []).append(bench_vendor(base))
+            measured.setdefault("httpx", []).append(bench_httpx(base))
+            measured.setdefault("gpuhub", []).append(bench_gpuhub(workspace, double))
+        report({name: best(rounds) for name, rounds in measured.items()})
+        workspace.close()
+
+
+if __name__ == "__main__":
+    main()

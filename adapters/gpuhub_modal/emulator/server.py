@@ -1,0 +1,128 @@
+"""Serves gRPC on loopback, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gpuhub_modal.emulator.waiting import Pacer
+
+if TYPE_CHECKING:
+    from gpuhub_modal.emulator.site import Site
+
+__all__ = ["GrpcServer"]
+
+_START_S = 10.0
+
+
+class GrpcServer:
+    """One server on ``127.0.0.1``, until it is stopped.
+
+    Args:
+        site: What all parts share; its loop is the server's.
+        answers: Gives the coroutine functions by name of the RPC.
+        port: Port to listen on; 0 takes a free one.
+    """
+
+    def __init__(
+        self, site: Site, answers: Callable[[], dict[str, Callable[[Any], Any]]], port: int
+    ) -> None:
+        self._site = site
+        self._answers = answers
+        self._port = port
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+
+    @property
+    def url(self) -> str:
+        """Base URL without a slash at its end."""
+        return f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> str:
+        """Listen and give the base URL. Once started, this gives it again.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        if self._thread is not None:
+            return self.url
+        listener = _listening(self._port)
+        self._port = listener.getsockname()[1]
+        started = threading.Event()
+        self._thread = threading.Thread(
+            target=self._run, args=(listener, started), name="gpuhub-modal-emulator", daemon=True
+        )
+        self._thread.start()
+        if not started.wait(_START_S):
+            raise RuntimeError("the emulator of Modal did not start")
+        return self.url
+
+    def stop(self) -> None:
+        """Cut all connections and wait for the thread. May be called twice."""
+        thread, loop, ended = self._thread, self._loop, self._ended
+        self._thread = None
+        if thread is None or loop is None or ended is None:
+            return
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(_START_S)
+
+    def _run(self, listener: socket.socket, started: threading.Event) -> None:
+        with asyncio.Runner() as runner:
+            runner.run(self._serve(listener, started))
+
+    async def _serve(self, listener: socket.socket, started: threading.Event) -> None:
+        from grpclib.server import Server
+
+        self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
+        self._site.waker.attach()
+        wire = self._site.wire
+        service = wire.handlers(self._answers())
+        connections: set[asyncio.BaseTransport] = set()
+        server = Server([service], status_details_codec=wire.details_codec(), codec=wire.codec())
+        make = server._protocol_factory  # noqa: SLF001 - to cut connections, see below
+        listening = await self._loop.create_server(
+            lambda: _noted(make(), connections), sock=listener
+        )
+        pacer = asyncio.create_task(Pacer(self._site).run())
+        started.set()
+        await self._ended.wait()
+        pacer.cancel()
+        listening.close()
+        for transport in connections:
+            transport.abort()  # type: ignore[attr-defined]  # TCP transports have it
+        await asyncio.sleep(0)
+
+
+def _noted(protocol: Any, connections: set[asyncio.BaseTransport]) -> Any:
+    """Have a connection noted while it is there."""
+    made, lost = protocol.connection_made, protocol.connection_lost
+
+    def connection_made(transport: asyncio.BaseTransport) -> None:
+        connections.add(transport)
+        protocol.transport_noted = transport
+        made(transport)
+
+    def connection_lost(error: BaseException | None) -> None:
+        connections.discard(protocol.transport_noted)
+        lost(error)
+
+    protocol.connection_made = connection_made
+    protocol.connection_lost = connection_lost
+    return protocol
+
+
+def _listening(port: int) -> socket.socket:
+    # asyncio turns Nagle's algorithm off only on sockets that name their protocol.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen(512)
+    except OSError:
+        listener.close()
+        raise
+    return listener

@@ -1,0 +1,135 @@
+"""Replicate's error answers as gpuhub's errors: one table, and how to read a body.
+
+Bodies are ``{"title", "detail", "status"}``, with ``invalid_fields`` for inputs that fail the
+model's schema; a throttled request has ``detail`` only (HTTP reference, read 2026-11-20). A
+function or model that failed is no HTTP error: see ``states``.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from gpuhub.adapter import ErrorFacts, ErrorRule
+from gpuhub.errors import (
+    AuthFailed,
+    BadRequest,
+    MalformedResponse,
+    NoCapacity,
+    NotFound,
+    PayloadTooLarge,
+    ProviderUnavailable,
+    QuotaExceeded,
+    RateLimited,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gpuhub.plan import Response
+
+__all__ = ["ERRORS", "document", "malformed", "member", "read_error"]
+
+_NOT_PERMITTED = "Invalid version or not permitted"
+_RESETS = re.compile(r"resets in ~?(\d+(?:\.\d+)?)\s*s")
+
+ERRORS = (
+    ErrorRule(400, BadRequest, next_step="correct what Replicate names"),
+    ErrorRule(401, AuthFailed, next_step="set REPLICATE_API_TOKEN to a valid token"),
+    ErrorRule(402, QuotaExceeded, next_step="add credit at replicate.com/account/billing"),
+    ErrorRule(
+        403, AuthFailed, next_step="use a token of the account that owns the model or deployment"
+    ),
+    ErrorRule(
+        404,
+        NotFound,
+        next_step="check owner and name; private models and other accounts' deployments count as"
+        " not there",
+    ),
+    ErrorRule(413, PayloadTooLarge, next_step='pass a reference: set payload_store = "s3://…"'),
+    ErrorRule(
+        422,
+        NotFound,
+        _NOT_PERMITTED,
+        next_step="check the version's id, that the token may use the model, and the account's"
+        " payment method: Replicate says the same of all three",
+    ),
+    ErrorRule(422, BadRequest, next_step="correct the input or field that Replicate names"),
+    ErrorRule(
+        429,
+        RateLimited,
+        next_step="lower the concurrency: 600 predictions a minute, fewer without credit",
+    ),
+    ErrorRule(503, NoCapacity, "No capacity", next_step="choose other hardware, or try later"),
+    # A proxy in front of the service may say 503 after it has passed the request on.
+    ErrorRule(503, ProviderUnavailable, accepted=None, next_step="look at the predictions first"),
+)
+
+
+def read_error(response: Response) -> ErrorFacts:
+    """Read an error body."""
+    body = response.json()
+    title, detail = str(body.get("title") or ""), str(body.get("detail") or "")
+    fields = [_field(each) for each in body.get("invalid_fields") or ()]
+    words = [word for word in (title, detail, *fields) if word]
+    return ErrorFacts(
+        message="; ".join(dict.fromkeys(words)),
+        code=title or None,
+        request_id=response.headers.get("x-request-id") or response.headers.get("cf-ray"),
+        retry_after=_reset(response, detail) if response.status == 429 else None,
+    )
+
+
+def _field(each: Mapping[str, Any]) -> str:
+    return f"{each.get('field', 'input')}: {each.get('description') or each.get('type')}"
+
+
+def _reset(response: Response, detail: str) -> float | None:
+    """Read how long to wait: ``Retry-After`` is not sent, another header or the text says it."""
+    if "retry-after" in response.headers:
+        return None
+    said = _RESETS.search(detail)
+    text = response.headers.get("ratelimit-reset", "") or (said[1] if said else "")
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return None
+
+
+def document(response: Response) -> dict[str, Any]:
+    """Give an answer as the JSON object that Replicate documents.
+
+    Raises:
+        MalformedResponse: It is no JSON object.
+    """
+    try:
+        found = response.json()
+    except MalformedResponse as error:
+        error.provider = "replicate"
+        raise
+    if isinstance(found, dict):
+        return found
+    raise malformed("the answer is no JSON object", response.status)
+
+
+def member(found: Mapping[str, Any], name: str, kind: type) -> Any:
+    """Give a member of an answer, which must be there and of that type.
+
+    Raises:
+        MalformedResponse: It is missing or of another type.
+    """
+    value = found.get(name)
+    if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
+        return value
+    raise malformed(f"the answer has no proper {name!r} (it has: {', '.join(map(str, found))})")
+
+
+def malformed(message: str, status: int | None = None) -> MalformedResponse:
+    """Give the error for an answer that is not what Replicate documents."""
+    return MalformedResponse(
+        f"Replicate: {message}",
+        provider="replicate",
+        status=status,
+        accepted=None,
+        next_step="try again; report it if it stays so: the API may have changed",
+    )

@@ -119,7 +119,8 @@ async def send_answer(send: Send, answer: Answer) -> None:
     headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
     if answer.status != 204:
         headers.append((b"content-type", answer.content_type.encode()))
-    if isinstance(answer.body, bytes):
+    # An answer to HEAD says the length of what it leaves out.
+    if isinstance(answer.body, bytes) and b"content-length" not in dict(headers):
         headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     if isinstance(answer.body, bytes):

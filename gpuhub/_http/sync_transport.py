@@ -69,12 +69,14 @@ class SyncTransport:
         if isinstance(response, GpuHubError):
             self._ended(pool)
             raise response
-        return SyncAnswer(response, outgoing, partial(self._ended, pool))
+        return SyncAnswer(response, outgoing, partial(self._ended, pool, response))
 
-    def _ended(self, pool: Pool[httpx.Client]) -> None:
+    def _ended(self, pool: Pool[httpx.Client], response: httpx.Response | None = None) -> None:
         self._pools.give_back(pool)
         if self._closed:  # it connected while the others were closed
             pool.client._transport.close()  # noqa: SLF001 - the client itself closes only once
+            if response is not None:  # the pool forgot a connection that was being made
+                response.extensions["network_stream"].close()
 
     def _send(
         self, outgoing: Outgoing, client: httpx.Client, file: FileBody | None

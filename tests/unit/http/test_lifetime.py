@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -55,6 +56,21 @@ def test_a_request_that_connects_after_the_close_leaves_nothing(connections):
     connections.close()
     assert transport.exchange(outgoing).status == 200
     assert [each for client in transport._pools for each in _sockets(client)] == []
+
+
+def test_a_request_that_is_connecting_at_the_close_leaves_nothing(connections, monkeypatch):
+    """Its pool has nothing to close yet, and forgets it."""
+    connect, made = socket.create_connection, []
+
+    def closing(*args, **kwargs):
+        connections.close()
+        made.append(connect(*args, **kwargs))
+        return made[-1]
+
+    outgoing, transport = connections.prepared(GET, None), connections.transport()
+    monkeypatch.setattr(socket, "create_connection", closing)
+    assert transport.exchange(outgoing).status == 200
+    assert [each.fileno() for each in made] == [-1]
 
 
 @pytest.mark.parametrize("fast", [False, True])

@@ -61,7 +61,7 @@ class BeamEmulator:
         self._workspace = Workspace(self._site)
         self.images = Images()
         records = Records(self._site)
-        objects = Objects(self._site, self._folder)
+        self.objects = objects = Objects(self._site, self._folder)
         placement = Placement(self._site, self._workshop, objects.content, records.keep)
         self._workspace.placement = placement
         self._calls = Calls(self._site, self._workspace)

@@ -212,6 +212,8 @@ class Routes:
             ("GET", "/api/v1/workspace/current", "workspace", rest.current),
             ("GET", f"/api/v1/token/{_NAME}/signing-key", "workspace", rest.signing_key),
             ("GET", f"/api/v1/deployment/{_NAME}", "find", rest.deployments),
+            ("GET", f"/api/v1/deployment/{_NAME}/url", "url", rest.deployment_url),
+            ("GET", f"/api/v1/stub/{_NAME}/url", "url", rest.stub_url),
             ("GET", f"/api/v1/deployment/{_NAME}/{_NAME}", "find", rest.deployment),
             ("POST", f"/api/v1/deployment/{_NAME}/(start|stop)/{_NAME}", "change", rest.change),
             ("DELETE", f"/api/v1/deployment/{_NAME}/{_NAME}", "delete", rest.delete),

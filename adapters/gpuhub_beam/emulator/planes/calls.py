@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from gpuhub_beam.emulator.tasks import Status, Task
     from gpuhub_beam.emulator.workspace import Workspace
 
+    Answered = tuple[int, list[tuple[bytes, bytes]], Talk]
+
 __all__ = ["Calls"]
 
 _OWN_HEADERS = frozenset(
@@ -199,9 +201,13 @@ class Calls:
             raise Problem(502, "Backend route unavailable", "error")
         asking = asyncio.ensure_future(self._ask(request, task, container, path))
         cut = asyncio.ensure_future(self._await_cut(task, container))
-        await asyncio.wait([asking, cut], return_when=asyncio.FIRST_COMPLETED)
-        cut.cancel()
-        if not asking.done():
+        try:
+            await asyncio.wait([asking, cut], return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:  # the server ends
+            asking.add_done_callback(_hang_up)
+            raise
+        finally:
+            cut.cancel()
             asking.cancel()
         await asyncio.wait([asking])
         if asking.cancelled() or asking.exception() is not None:
@@ -212,7 +218,7 @@ class Calls:
 
     async def _ask(
         self, request: Request, task: Task, container: Container, path: str
-    ) -> tuple[int, list[tuple[bytes, bytes]], Talk]:
+    ) -> Answered:
         assert container.machine is not None  # noqa: S101 - it took the task
         port = container.machine.port
         connections = self._connections.setdefault(container.id, Connections(port))
@@ -316,3 +322,9 @@ class Calls:
                 await asyncio.sleep(_LOOK_S)
         finally:
             connections.close()
+
+
+def _hang_up(asking: asyncio.Task[Answered]) -> None:
+    """Close a connection whose answer nobody takes."""
+    if not asking.cancelled() and asking.exception() is None:
+        asking.result()[2].close()

@@ -98,6 +98,20 @@ class Rest:
                 raise missing()
             return Answer.of(found.shown(workspace_id))
 
+    async def deployment_url(self, _request: Request, deployment_id: str) -> Answer:
+        """``GET /api/v1/deployment/{id}/url``."""
+        with self._site.change():
+            found = self._workspace.deployment(deployment_id)
+            if found is None:
+                raise bad_request("Invalid deployment ID")
+            return Answer.of({"url": found.url(self._site.url)})
+
+    async def stub_url(self, _request: Request, stub_id: str) -> Answer:
+        """``GET /api/v1/stub/{id}/url``."""
+        with self._site.change():
+            stub = self._workspace.stub(stub_id)
+            return Answer.of({"url": f"{self._site.url}/{stub.kind}/id/{stub.id}"})
+
     async def change(
         self, _request: Request, workspace_id: str, verb: str, deployment_id: str
     ) -> Answer:

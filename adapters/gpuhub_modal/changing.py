@@ -110,7 +110,8 @@ async def connected(io: Io, address: str, session: Session) -> DeploymentRef:
     if ours is not None and function in ("", ours.data["function"]):
         if ours.data["kind"] != "web":
             return ours
-        return replace(ours, url=(await io.run(session.function, name, function)).web_url)
+        facts = await io.run(session.function, name, ours.data["function"])
+        return replace(ours, url=facts.web_url)
     return await _strangers(io, app, name, function or _only(app, name), session)
 
 

@@ -16,11 +16,12 @@ from gpuhub_modal.states import fingerprint_tag, reference, tags_of
 
 if TYPE_CHECKING:
     from gpuhub.adapter import DeploymentRef, Io
+    from gpuhub.bundle import Bundle
     from gpuhub.plan import Plan
     from gpuhub_modal.facts import AppFacts
     from gpuhub_modal.session import Session
 
-__all__ = ["deploy", "found"]
+__all__ = ["deploy", "found", "write_folder"]
 
 _TAIL = 50
 
@@ -93,7 +94,7 @@ def _deploy(session: Session, plan: Plan, bodies: dict[str, Any]) -> None:
     publish = bodies["publish"]
     tag, strategy = publish["deployment_tag"], publish["strategy"]
     with tempfile.TemporaryDirectory(prefix="gpuhub-modal-") as folder:
-        place = _written(Path(folder), plan, bodies["mount"]["deployment"])
+        place = write_folder(Path(folder), plan.bundle, bodies["mount"]["deployment"])
         try:
             with named_errors():
                 app = make_app(bodies, place, session.environment)
@@ -105,9 +106,9 @@ def _deploy(session: Session, plan: Plan, bodies: dict[str, Any]) -> None:
             raise _build_failed(session, plan, str(image), str(cause)) from None
 
 
-def _written(folder: Path, plan: Plan, deployment: dict[str, Any]) -> Path:
+def write_folder(folder: Path, bundle: Bundle, deployment: dict[str, Any]) -> Path:
     """Write what is mounted: an own package, so that nothing of an image's is taken for it."""
-    plan.bundle.write_to(folder / "bundle")
+    bundle.write_to(folder / "bundle")
     (folder / "__init__.py").write_text("", "utf-8")
     (folder / "entry.py").write_bytes(Path(entry.__file__).read_bytes())
     (folder / "deployment.json").write_text(json.dumps(deployment, sort_keys=True), "utf-8")

@@ -27,6 +27,7 @@ __all__ = [
     "fingerprint_of",
     "fingerprint_tag",
     "is_foreign",
+    "raised_envelope",
     "reference",
     "status_of",
     "stream_item",

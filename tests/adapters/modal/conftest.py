@@ -120,7 +120,8 @@ class Lab:
 
     def __post_init__(self) -> None:
         self.session = self.workspace.session()
-        self.adapter: Any = self.session.adapter
+        adapter: Any = self.session.adapter
+        self.adapter = adapter
         self.adapter._session = self.client
         self.adapter._calls._session = self.client
         self.io = self.session.connections.blocking()

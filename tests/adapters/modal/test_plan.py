@@ -225,7 +225,7 @@ def test_the_idle_window_is_clamped_and_told(idle, sent):
 
 
 def test_limits_are_sent_though_nobody_set_them():
-    """gpuhub's own defaults, so that the provider's do not apply."""
+    """Defaults of gpuhub's own, so that the provider's do not apply."""
     assert function(planned())["autoscaler_settings"] == {
         "min_containers": 0,
         "max_containers": 3,

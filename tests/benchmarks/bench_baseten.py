@@ -2,6 +2,9 @@
 
 Run it alone: ``uv run python tests/benchmarks/bench_baseten.py``. Baseten's client runs in a
 process of ``.venv-baseten``, see ``tests/vendor/README.md``; the emulator in one of its own.
+
+Twice: with a replica that is Truss's own server and runs what was pushed, and with one that answers
+at once and shows what the clients cost by themselves. The goals are about the former.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ import gpuhub
 from gpuhub_baseten.emulator import truss_python
 
 LEVELS = (1, 64)
-COUNTS = {1: 800, 64: 4096}
+COUNTS = {1: 500, 64: 2048}
 ROUNDS = 3
 NAME = "bench-double"
 EMULATOR = f"""
@@ -34,9 +37,12 @@ import gc, sys
 from gpuhub.testing.emulator.clocks import SystemClock
 from gpuhub_baseten.emulator import BasetenEmulator, EmulatorOptions
 
-options = EmulatorOptions(build_s=0.0, deploy_s=0.0, cold_start_s=0.0)
+is_played = sys.argv[1] == "played"
+kind = "stub" if is_played else "truss"
+options = EmulatorOptions(workers=kind, build_s=0.0, deploy_s=0.0, cold_start_s=0.0)
 emulator = BasetenEmulator(options, SystemClock())
-emulator.play({NAME!r}, lambda body: {{"result": body["number"] * 2}})
+if is_played:
+    emulator.play({NAME!r}, lambda body: {{"result": body["number"] * 2}})
 print(emulator.start()["api_url"], flush=True)
 gc.disable()
 sys.stdin.read()
@@ -78,14 +84,16 @@ def project(folder: Path) -> Any:
     """Write the function that is deployed, and import it."""
     (folder / "bench_project.py").write_text(PROJECT, encoding="utf-8")
     sys.path.insert(0, str(folder))
+    sys.modules.pop("bench_project", None)
+    importlib.invalidate_caches()
     return importlib.import_module("bench_project").double
 
 
 @contextmanager
-def emulator() -> Iterator[str]:
+def emulator(kind: str) -> Iterator[str]:
     """Play Baseten in a process of its own; give its base URL."""
     process = subprocess.Popen(
-        [sys.executable, "-c", EMULATOR],
+        [sys.executable, "-c", EMULATOR, kind],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -182,9 +190,9 @@ def best(rounds: list[dict[int, Found]]) -> dict[int, Found]:
     return {level: max(each[level] for each in rounds) for level in LEVELS}
 
 
-def report(found: dict[str, dict[int, Found]]) -> None:
+def report(kind: str, found: dict[str, dict[int, Found]]) -> None:
     """Print what was measured, and the ratios that are the goals."""
-    print(f"{'':24}" + "".join(f"{level:>6} in flight: /s, p50 ms" for level in LEVELS))
+    print(f"{kind:24}" + "".join(f"{level:>6} in flight: /s, p50 ms" for level in LEVELS))
     for name, levels in found.items():
         cells = (f"{rate:>17,.0f}, {1e3 * median:>7.2f}" for rate, median in levels.values())
         print(f"{name:24}" + "".join(cells))
@@ -193,9 +201,9 @@ def report(found: dict[str, dict[int, Found]]) -> None:
     print(f"64 in flight: Rust client / gpuhub = {rust[64][0] / ours[64][0]:.2f} (goal 1.5)")
 
 
-def main() -> None:
-    """Play Baseten and measure."""
-    with emulator() as url, tempfile.TemporaryDirectory() as name:
+def measure(kind: str) -> None:
+    """Play Baseten with one kind of replica, and measure."""
+    with emulator(kind) as url, tempfile.TemporaryDirectory() as name:
         workspace = gpuhub.Workspace(
             provider="baseten",
             app="bench",
@@ -216,8 +224,14 @@ def main() -> None:
             measured.setdefault("performance client", []).append(bench_vendor(base))
             measured.setdefault("httpx", []).append(bench_httpx(base))
             measured.setdefault("gpuhub", []).append(bench_gpuhub(workspace, double))
-        report({name: best(rounds) for name, rounds in measured.items()})
+        report(kind, {name: best(rounds) for name, rounds in measured.items()})
         workspace.close()
+
+
+def main() -> None:
+    """Measure with both kinds."""
+    for kind in ("truss", "played"):
+        measure(kind)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ __all__ = [
     "ErrorFacts",
     "ErrorRule",
     "Feature",
+    "FinishesDeletes",
     "Io",
     "Level",
     "Limits",
@@ -225,6 +226,15 @@ class RetiresVersions(Protocol):
 
     async def retire(self, io: Io, ref: DeploymentRef) -> None:
         """Stop every version but this one, which is routable now. Told after each deploy."""
+        ...
+
+
+@runtime_checkable
+class FinishesDeletes(Protocol):
+    """An adapter whose provider removes a deployment only some time after it was switched off."""
+
+    async def finish_deletes(self, io: Io) -> Sequence[str]:
+        """Remove what waits for it, and give the names of what is gone now."""
         ...
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from rich.console import RenderableType
 from rich.text import Text
 
+from gpuhub.adapter import FinishesDeletes
 from gpuhub.cli.durations import date_time
 from gpuhub.cli.environment import adapters, extras, gpuhub_version, python_facts
 from gpuhub.cli.output import pairs, table
 from gpuhub.cli.run import Run
 from gpuhub.cli.unfinished import reconcile
+from gpuhub.errors import GpuHubError
 
 if TYPE_CHECKING:
     from gpuhub.workspace import Workspace
@@ -30,7 +33,8 @@ def doctor(run: Run) -> None:
     """Show where each setting comes from, what is installed, and what was left unfinished.
 
     Secrets are never shown. Deploys that were interrupted are looked up at their provider: one
-    that exists is adopted, one that was never created is closed.
+    that exists is adopted, one that was never created is closed. What was deleted and had to
+    wait at the provider is removed.
     """
     workspace = run.workspace()
     document: dict[str, Any] = {
@@ -42,9 +46,19 @@ def doctor(run: Run) -> None:
         "adapters": adapters(workspace),
         "unfinished_deploys": [each.to_dict() for each in reconcile(workspace)],
         "open_calls": _open_calls(workspace),
+        "finished_deletes": _finished_deletes(workspace),
     }
     document["problems"] = _problems(document)
     run.out.result(document, *_shown(document))
+
+
+def _finished_deletes(workspace: Workspace) -> list[str]:
+    """Remove what the selected provider had to keep for a while; not where it cannot be asked."""
+    with suppress(GpuHubError):
+        session = workspace.session()
+        if isinstance(session.adapter, FinishesDeletes):
+            return list(session.run(session.adapter.finish_deletes))
+    return []
 
 
 def _text(value: Any) -> str | None:
@@ -107,6 +121,7 @@ def _shown(document: dict[str, Any]) -> list[RenderableType]:
         parts.append(table("interrupted deploy", "provider", "begun", "outcome", rows=deploys))
     if calls := [_call(each) for each in document["open_calls"]]:
         parts.append(table("open call", "deployment", "begun", rows=calls))
+    parts += [Text(f"removed {each}, deleted before") for each in document["finished_deletes"]]
     parts += [Text.assemble(("problem: ", "bold yellow"), each) for each in document["problems"]]
     if not document["problems"]:
         parts.append(Text("no problems found", style="green"))

@@ -7,6 +7,7 @@ import platform
 from gpuhub.adapter import Feature
 from gpuhub.gpus import catalogue
 from gpuhub.registry import available
+from gpuhub_mock import MockAdapter
 
 
 def test_doctor_says_where_values_come_from(project, cli, monkeypatch):
@@ -56,6 +57,18 @@ def test_doctor_lists_open_calls(deployed, cli):
     assert call in cli("doctor").out
     cli("call", "result", call)
     assert cli("doctor", "--json").json["open_calls"] == []
+
+
+def test_doctor_finishes_deletes(project, cli, monkeypatch):
+    """Of a provider that keeps what was switched off for a while."""
+
+    async def finish_deletes(self, io):
+        return ["acme/old"]
+
+    assert cli("doctor", "--json").json["finished_deletes"] == []
+    monkeypatch.setattr(MockAdapter, "finish_deletes", finish_deletes, raising=False)
+    assert cli("doctor", "--json").json["finished_deletes"] == ["acme/old"]
+    assert "removed acme/old, deleted before" in cli("doctor").out
 
 
 def test_doctor_without_a_project(tmp_path, cli, monkeypatch):

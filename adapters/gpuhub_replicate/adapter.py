@@ -150,7 +150,7 @@ class ReplicateAdapter:
         await removal.switch_off(io, *self._own(ref, "delete"))
 
     async def finish_deletes(self, io: Io) -> Sequence[str]:
-        """Remove what was deleted before and had to wait; give the names of what is gone now."""
+        """Remove what was deleted before and had to wait; `gpuhub doctor` asks for it."""
         return await removal.finish(io)
 
     async def webhook_secret(self, io: Io) -> SecretStr:

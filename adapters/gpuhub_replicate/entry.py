@@ -1,8 +1,9 @@
 """What Cog runs in the container: the user's function, behind one input and one output of text.
 
-This file is ``run.py`` in every image, always the same: Cog reads inputs and outputs from annotations of the
-file, and its types are too few for any Python function. So the arguments travel as one JSON text,
-and gpuhub's envelope comes back as one, or as a line for each item of a generator.
+This file is ``run.py`` in every image, always the same: Cog reads inputs and outputs from
+annotations of the file, and its types are too few for any Python function. So the arguments travel
+as one JSON text, and gpuhub's envelope comes back as one, or as a line for each item of a
+generator.
 
 Standard library, Cog and gpuhub's worker only; Python 3.10 or newer.
 """

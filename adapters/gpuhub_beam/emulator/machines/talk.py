@@ -21,9 +21,15 @@ class Unreachable(ConnectionError):  # noqa: N818 - says what is the matter
 
 @dataclass
 class Connections:
-    """Connections to one container that wait for a request."""
+    """Connections to one container that wait for a request.
+
+    Attributes:
+        port: Where it listens.
+        is_closed: Whether a connection is closed after its request instead of kept.
+    """
 
     port: int
+    is_closed: bool = False
     _idle: list[Talk] = field(default_factory=list)
 
     async def open(self) -> Talk:
@@ -45,10 +51,14 @@ class Connections:
 
     def give_back(self, talk: Talk) -> None:
         """Keep a connection for the next request."""
-        self._idle.append(talk)
+        if self.is_closed:
+            talk.close()
+        else:
+            self._idle.append(talk)
 
     def close(self) -> None:
-        """Close those that wait."""
+        """Close those that wait, and later those that are in use."""
+        self.is_closed = True
         for talk in self._idle:
             talk.close()
         self._idle.clear()

@@ -48,6 +48,7 @@ class Calls:
         self._plays_runner = site.options.workers == "stub"
         self._connections: dict[str, Connections] = {}
         self._watched: set[asyncio.Task[None]] = set()
+        self._ends = False
 
     async def handle(self, request: Request, kind: str, rest: str) -> Answer:
         """A call, or the start of a container without one."""
@@ -61,7 +62,8 @@ class Calls:
         return self._put(request, stub)
 
     def forget(self) -> None:
-        """Close the connections to containers."""
+        """Close the connections to containers, and keep none any more."""
+        self._ends = True
         for connections in self._connections.values():
             connections.close()
 
@@ -216,12 +218,11 @@ class Calls:
         status, headers, talk = asking.result()
         return await self._passed_on(desk, task, status, headers, talk)
 
-    async def _ask(
-        self, request: Request, task: Task, container: Container, path: str
-    ) -> Answered:
+    async def _ask(self, request: Request, task: Task, container: Container, path: str) -> Answered:
         assert container.machine is not None  # noqa: S101 - it took the task
         port = container.machine.port
-        connections = self._connections.setdefault(container.id, Connections(port))
+        fresh = Connections(port, self._ends)
+        connections = self._connections.setdefault(container.id, fresh)
         given = [
             (name.encode(), value.encode("latin-1"))
             for name, value in request.headers.items()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import tarfile
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from gpuhub_baseten.emulator.problems import Problem
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(180)]
 
+GOLDEN = Path(__file__).parents[2] / "adapters" / "baseten" / "golden"
 PUBLISHED = {"**": {"model_name": "theirs", "publish": True}}
 
 
@@ -111,6 +114,28 @@ def test_the_pushed_configuration_is_accepted_by_truss(vendor, ours, tmp_path):
     plain, machine, *_ = vendor.do(*(["check", str(folder)] for folder in folders))
     assert plain["model_name"] == "contract-echo"
     assert machine["resources"]["accelerator"] == "H100:2"
+
+
+def test_the_golden_configurations_are_accepted_by_truss(vendor):
+    """Those that the adapter's own tests compare with."""
+    texts = [place.read_text("utf-8") for place in sorted(GOLDEN.glob("*.config.yaml"))]
+    assert len(texts) >= 4
+    (said,) = vendor.do(["check_all", texts])
+    assert said == [""] * len(texts)
+
+
+def test_a_large_archive_is_uploaded_in_parts(emulator, vendor, ours, tmp_path):
+    """Above 8 MB the client's boto3 sends several, each signed, and puts them together."""
+    folder = ours.unpacked(ours.deploy("echo"), tmp_path / "truss")
+    (folder / "data").mkdir(exist_ok=True)
+    (folder / "data" / "weights.bin").write_bytes(os.urandom(17_000_000))
+    mark = len(emulator.requests)
+    vendor.do(["push", str(folder), PUBLISHED], ["wait_for_active"])
+    sent = [each for each in list(emulator.requests)[mark:] if each.operation == "put"]
+    assert [each.method for each in sent].count("PUT") == 3
+    assert [each.method for each in sent].count("POST") == 2
+    files = members(emulator.model("theirs").production.archive)
+    assert files["data/weights.bin"] == (folder / "data" / "weights.bin").read_bytes()
 
 
 def test_what_truss_drops(vendor):

@@ -12,7 +12,9 @@ import importlib
 import os
 import runpy
 import shutil
+import signal
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -61,9 +63,22 @@ def stay_on_loopback() -> None:
     uvicorn.Config.__init__ = init
 
 
+def watch_parent() -> None:
+    """End with whoever started this, however that ended: nobody else would stop it."""
+    parent, pause = os.getppid(), threading.Event()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            pause.wait(0.5)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def main() -> None:
     """Build if need be, then serve until killed."""
     del sys.path[0]  # the folder of this script: names in it are not the packages'
+    watch_parent()
     folder, mounts = Path(sys.argv[1]), Path(sys.argv[2])
     root = build(folder)
     os.chdir(root / "app")

@@ -46,13 +46,13 @@ def bounds_warnings(scaling: Scaling) -> tuple[str, ...]:
     )
 
 
-def scaling_rows(rows: Rows, scaling: Scaling, *, ships: bool) -> None:
+def scaling_rows(rows: Rows, scaling: Scaling, env: str) -> None:
     """Answer for every field of ``scaling``.
 
     Args:
         rows: Where to.
         scaling: What was asked.
-        ships: Whether gpuhub makes the image.
+        env: Where the image's variables are in the plan; empty: gpuhub makes no image.
     """
     limits = instances(scaling)
     warm = "billed around the clock, with setup" if scaling.min_workers else ""
@@ -64,9 +64,14 @@ def scaling_rows(rows: Rows, scaling: Scaling, *, ships: bool) -> None:
     else:
         rows.unset("scaling.buffer_workers", "no idle instances beside the busy ones")
     cost = "idle time is billed until then, also above min_workers"
-    rows.unsupported("scaling.idle_timeout", _IDLE, cost)
-    if ships:
-        native = "push.env.COG_MAX_CONCURRENCY"
+    asked = (
+        f" (asked: {scaling.idle_timeout:g} s)"
+        if "idle_timeout" in scaling.model_fields_set
+        else ""
+    )
+    rows.unsupported("scaling.idle_timeout", f"{_IDLE}{asked}", cost)
+    if env:
+        native = f"{env}.COG_MAX_CONCURRENCY"
         rows.exact("scaling.concurrency", native, scaling.concurrency, "held by the worker")
     elif scaling.concurrency == 1:
         rows.unset("scaling.concurrency", "the version brings its own")

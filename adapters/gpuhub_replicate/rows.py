@@ -34,19 +34,21 @@ def make_rows(
         allows_secrets: Whether values of local secrets may go into the image.
     """
     rows = Rows(spec)
-    image = sent.get("push") or sent.get("cog")
+    step = "push" if "push" in sent else "cog"
+    image = sent.get(step)
     rows.exact("name", "name", spec.deployment_name)
     function = f"{spec.target.module}:{spec.target.qualname}"
     if image is None:
         version = sent["create"]["version"]
         rows.emulated("target", "version", version, f"{function} names its inputs; it is not sent")
     else:
-        rows.exact("target", "push.function", function, f"class {image['runner']} of run.py")
+        rows.exact("target", f"{step}.function", function, f"class {image['runner']} of run.py")
     _gpu_rows(rows, spec, selection)
     _image_rows(rows, spec, sent)
-    scaling_rows(rows, spec.scaling, ships=image is not None)
-    _call_rows(rows, spec, image)
-    _env_rows(rows, spec, image, allows_secrets=allows_secrets)
+    env = f"{step}.env" if image is not None else ""
+    scaling_rows(rows, spec.scaling, env)
+    _call_rows(rows, spec, env)
+    _env_rows(rows, spec, env, allows_secrets=allows_secrets)
     _lacking_rows(rows, spec)
     _option_row(rows, spec)
     return rows.done()
@@ -116,15 +118,15 @@ def _built_rows(rows: Rows, spec: FunctionSpec, built: Mapping[str, Any]) -> Non
         rows.exact(f"image.{field}", f"cog.yaml build.{name}", build[name])
 
 
-def _call_rows(rows: Rows, spec: FunctionSpec, image: Mapping[str, Any] | None) -> None:
-    if image is None:
+def _call_rows(rows: Rows, spec: FunctionSpec, env: str) -> None:
+    if not env:
         _if_asked(rows, spec, "timeout", f"{_ITS_OWN}; Replicate ends a run after 30 minutes")
     else:
         why = (
             "the worker ends a call that runs longer; Replicate itself has a limit for a call's"
             " budget (Cancel-After), which counts waiting, too, and ends a run after 30 minutes"
         )
-        rows.emulated("timeout", "push.env.GPUHUB_TIMEOUT", spec.timeout, why)
+        rows.emulated("timeout", f"{env}.GPUHUB_TIMEOUT", spec.timeout, why)
     _if_asked(rows, spec, "startup_timeout", "Replicate sets no limit that could be changed")
     _if_asked(rows, spec, "retries", "Replicate repeats no prediction")
     why = "gpuhub's own: whether a lost submit is sent again"
@@ -132,28 +134,26 @@ def _call_rows(rows: Rows, spec: FunctionSpec, image: Mapping[str, Any] | None) 
     _if_asked(rows, spec, "batching", "Replicate hands out single predictions")
 
 
-def _env_rows(
-    rows: Rows, spec: FunctionSpec, image: Mapping[str, Any] | None, *, allows_secrets: bool
-) -> None:
+def _env_rows(rows: Rows, spec: FunctionSpec, env: str, *, allows_secrets: bool) -> None:
     if not spec.env:
-        rows.unset("env", "no variables beside Cog's", "push.env")
-    elif image is None:
+        rows.unset("env", "no variables beside Cog's", env or None)
+    elif not env:
         rows.unsupported("env", _ITS_OWN)
     else:
-        rows.emulated("env", "push.env", dict(spec.env), _IN_THE_IMAGE)
+        rows.emulated("env", env, dict(spec.env), _IN_THE_IMAGE)
     local = [secret.name for secret in spec.secrets if secret.source == "local"]
     stored = [secret.name for secret in spec.secrets if secret.source == "provider"]
     if not spec.secrets:
-        rows.unset("secrets", "none", "push.env")
+        rows.unset("secrets", "none", env or None)
     elif stored:
         rows.unsupported("secrets", f"{', '.join(stored)}: Replicate stores no secrets")
-    elif image is None:
+    elif not env:
         rows.unsupported("secrets", _ITS_OWN)
     elif not allows_secrets:
         rows.unsupported("secrets", f"{', '.join(local)}: {LOCAL_SECRETS}")
     else:
         value = {secret.env: "<local>" for secret in spec.secrets}
-        rows.emulated("secrets", "push.env", value, f"{', '.join(local)}: {_IN_THE_IMAGE}")
+        rows.emulated("secrets", env, value, f"{', '.join(local)}: {_IN_THE_IMAGE}")
 
 
 def _lacking_rows(rows: Rows, spec: FunctionSpec) -> None:

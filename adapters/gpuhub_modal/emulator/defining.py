@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from gpuhub_modal.emulator.catalog import CLOUDS, GPUS, MOST_TIMEOUT_S, REGIONS, WINDOW_S
 from gpuhub_modal.emulator.definitions import Definition
-from gpuhub_modal.emulator.problems import bad
+from gpuhub_modal.emulator.problems import Refused, bad
+from gpuhub_modal.emulator.relied import FIELDS, IGNORED
 from gpuhub_modal.emulator.schedules import check_schedule
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Definer", "check_autoscaler"]
 
+_KNOWN = frozenset(FIELDS["Function"].split()) | frozenset(IGNORED.split())
 _LARGEST_FUNCTION = 16 << 20
 _LARGEST_BATCH = 1_000
 _LONGEST_LINGER_MS = 600_000
@@ -82,6 +84,7 @@ class Definer:
         Raises:
             Refused: A value is not what Modal documents.
         """
+        _check_known(sent)
         _check_resources(sent.resources)
         _check_times(sent)
         check_autoscaler(sent.autoscaler_settings, is_new=True)
@@ -125,6 +128,17 @@ def check_autoscaler(settings: Any, *, is_new: bool) -> None:
     window = given.get("scaledown_window")
     if window is not None and not least_s <= window <= most_s:
         raise bad(f"scaledown_window must be between {least_s} and {most_s} (got {window})")
+
+
+def _check_known(sent: Any) -> None:
+    """Refuse a setting that this emulator has never heard of, instead of dropping it."""
+    unknown = [field.name for field, _ in sent.ListFields() if field.name not in _KNOWN]
+    if unknown:
+        raise Refused("UNIMPLEMENTED", f"the emulator does not know {', '.join(unknown)}")
+    played = {"a server": sent.is_server, "a cluster": sent._experimental_group_size > 1}  # noqa: SLF001 - its name
+    for what, is_asked in played.items():
+        if is_asked:
+            raise Refused("UNIMPLEMENTED", f"the emulator does not play {what}")
 
 
 def _check_resources(resources: Any) -> None:

@@ -8,6 +8,7 @@ installed ``modal`` lacks one of them, instead of failing somewhere in the middl
 from __future__ import annotations
 
 import functools
+import importlib
 from collections.abc import Callable, Iterable, Mapping
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from gpuhub_modal.emulator.relied import FIELDS, RPCS
 if TYPE_CHECKING:
     from gpuhub_modal.emulator.apps import App
     from gpuhub_modal.emulator.definitions import Definition
+    from gpuhub_modal.emulator.problems import Refused
 
 __all__ = ["Wire", "load_wire"]
 
@@ -46,9 +48,7 @@ class Wire:
 
     def empty(self) -> Any:
         """Make the message without fields."""
-        from google.protobuf.empty_pb2 import Empty
-
-        return Empty()
+        return _module("google.protobuf.empty_pb2").Empty()
 
     def name_of(self, enum: str, number: int) -> str:
         """Give the name of an enumeration's value without the prefix that all have."""
@@ -198,18 +198,18 @@ class Wire:
         Args:
             answers: Coroutine functions by name of the RPC; each takes grpclib's stream.
         """
-        from google.protobuf.message_factory import GetMessageClass
-        from grpclib.const import Cardinality, Handler
-
+        const = _module("grpclib.const")
+        class_of = _module("google.protobuf.message_factory").GetMessageClass
         methods = self.pb.DESCRIPTOR.services_by_name[_SERVICE].methods_by_name
         mapping = {}
         for name, answer in answers.items():
             method = methods[name]
+            cardinality = const.Cardinality
             streams = (
-                Cardinality.UNARY_STREAM if method.server_streaming else Cardinality.UNARY_UNARY
+                cardinality.UNARY_STREAM if method.server_streaming else cardinality.UNARY_UNARY
             )
-            kinds = (GetMessageClass(method.input_type), GetMessageClass(method.output_type))
-            mapping[f"{_PREFIX}{name}"] = Handler(answer, streams, *kinds)
+            kinds = (class_of(method.input_type), class_of(method.output_type))
+            mapping[f"{_PREFIX}{name}"] = const.Handler(answer, streams, *kinds)
         return SimpleNamespace(__mapping__=lambda: mapping)
 
     def streams(self, name: str) -> bool:
@@ -217,29 +217,22 @@ class Wire:
         methods = self.pb.DESCRIPTOR.services_by_name[_SERVICE].methods_by_name
         return bool(methods[name].server_streaming)
 
-    def codec(self) -> Any:
-        """Give grpclib's codec of messages."""
-        from grpclib.encoding.proto import ProtoCodec
+    def connections(self, service: Any) -> Callable[[], Any]:
+        """Give what makes a protocol of asyncio's for each connection to a service."""
+        codec = _module("grpclib.encoding.proto").ProtoCodec()
+        details = _Details(self.pb)
+        server = _module("grpclib.server").Server(
+            [service], codec=codec, status_details_codec=details
+        )
+        make: Callable[[], Any] = server._protocol_factory  # noqa: SLF001 - to know connections
+        return make
 
-        return ProtoCodec()
-
-    def details_codec(self) -> Any:
-        """Give grpclib's codec of error details in Modal's form."""
-        from grpclib.encoding.base import StatusDetailsCodecBase
-
-        pb = self.pb
-
-        class Codec(StatusDetailsCodecBase):
-            def encode(self, status: Any, message: str | None, details: Any) -> bytes:
-                answer = pb.RPCStatus(code=status.value, message=message or "")
-                for detail in details or ():
-                    answer.details.add().Pack(detail, type_url_prefix="type.modal.com/")
-                return bytes(answer.SerializeToString())
-
-            def decode(self, status: Any, message: str | None, data: bytes) -> Any:
-                raise NotImplementedError  # a server sends only
-
-        return Codec()
+    def error(self, refused: Refused) -> Exception:
+        """Make what grpclib turns into a status."""
+        grpclib = _module("grpclib")
+        status = grpclib.Status[refused.status]
+        error: Exception = grpclib.GRPCError(status, refused.message, list(refused.details) or None)
+        return error
 
     def shown(self, message: Any) -> Any:
         """Give a message as JSON for the record, without what may be secret."""
@@ -281,6 +274,24 @@ class Wire:
         return self.pb.DESCRIPTOR.enum_types_by_name[path]
 
 
+class _Details:
+    """grpclib's codec of error details, in Modal's form.
+
+    Args:
+        pb: The generated module.
+    """
+
+    def __init__(self, pb: Any) -> None:
+        self._pb = pb
+
+    def encode(self, status: Any, message: str | None, details: Any) -> bytes:
+        """Write what goes along with a status."""
+        answer = self._pb.RPCStatus(code=status.value, message=message or "")
+        for detail in details or ():
+            answer.details.add().Pack(detail, type_url_prefix="type.modal.com/")
+        return bytes(answer.SerializeToString())
+
+
 @functools.cache
 def load_wire() -> Wire:
     """Import Modal's messages and check that they are the ones this is written for.
@@ -290,8 +301,8 @@ def load_wire() -> Wire:
         ConfigError: It lacks an RPC or a field that the emulator stands on.
     """
     try:
-        from modal_proto import api_pb2
-        from modal_version import __version__
+        api_pb2 = _module("modal_proto.api_pb2")
+        version = _module("modal_version").__version__
     except ImportError as error:
         raise AdapterNotInstalled(
             f"the emulator of Modal speaks modal's own protocol: {error}",
@@ -300,7 +311,7 @@ def load_wire() -> Wire:
     problems = lacking(api_pb2)
     if problems:
         raise ConfigError(
-            f"modal {__version__} has another protocol than this emulator knows: it lacks "
+            f"modal {version} has another protocol than this emulator knows: it lacks "
             + ", ".join(problems),
             next_step="install a version of modal that gpuhub is tested with (see pyproject.toml)",
         )
@@ -310,7 +321,7 @@ def load_wire() -> Wire:
 def lacking(pb: Any) -> list[str]:
     """Give what the emulator stands on and Modal's messages do not have."""
     methods = pb.DESCRIPTOR.services_by_name[_SERVICE].methods_by_name
-    problems = [f"the RPC {name}" for name in RPCS if name not in methods]
+    problems = [f"the RPC {name}" for name in RPCS.split() if name not in methods]
     for path, names in FIELDS.items():
         message = _message(pb, path)
         if message is None:
@@ -319,6 +330,11 @@ def lacking(pb: Any) -> list[str]:
         fields = message.fields_by_name
         problems += [f"{path}.{name}" for name in names.split() if name not in fields]
     return problems
+
+
+def _module(name: str) -> Any:
+    """Import a module that comes with ``modal``, when it is needed."""
+    return importlib.import_module(name)
 
 
 def _message(pb: Any, path: str) -> Any:

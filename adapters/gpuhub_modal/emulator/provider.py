@@ -160,7 +160,7 @@ class ModalEmulator:
             return self._site.meter.billed_seconds(self._site.now)
 
     def orphans(self) -> list[str]:
-        """Containers that are billed and belong to no deployed app; names that several apps have."""
+        """Containers that are billed and belong to no app; names that several apps have."""
         with self._site.change():
             apps = [each for each in self._workspace.apps.values() if not each.is_stopped]
             owned = {

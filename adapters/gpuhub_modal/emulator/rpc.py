@@ -72,6 +72,9 @@ def routes_of(planes: Iterable[object]) -> Iterator[Route]:
     """Find the methods of objects that answer RPCs."""
     for plane in planes:
         for attribute in dir(type(plane)):
-            marked = getattr(getattr(type(plane), attribute), _MARK, None)
+            marked: tuple[str, str, Caller] | None = getattr(
+                getattr(type(plane), attribute), _MARK, None
+            )
             if marked is not None:
-                yield Route(*marked, getattr(plane, attribute))
+                name, operation, caller = marked
+                yield Route(name, operation, caller, getattr(plane, attribute))

@@ -15,7 +15,7 @@ __all__ = ["check_schedule", "next_due"]
 _RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_NAMES = (
+_NAMES: tuple[dict[str, int], ...] = (
     {},
     {},
     {},
@@ -119,15 +119,16 @@ def _values(part: str, limits: tuple[int, int], names: dict[str, int], text: str
     for piece in part.lower().split(","):
         spread, _, step = piece.partition("/")
         first, dash, last = spread.partition("-")
+        wrong = bad(f"cron expression {text!r}: {piece!r} is not understood")
         try:
             every = int(step or 1)
             start = least if first == "*" else _number(first, names)
             end = most if first == "*" or (step and not dash) else start
             end = _number(last, names) if dash else end
-            if every < 1 or not least <= start <= end <= most:
-                raise ValueError(piece)
         except ValueError:
-            raise bad(f"cron expression {text!r}: {piece!r} is not understood") from None
+            raise wrong from None
+        if every < 1 or not least <= start <= end <= most:
+            raise wrong
         found.update(range(start, end + 1, every))
     return found
 

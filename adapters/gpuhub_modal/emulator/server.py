@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import Callable
@@ -75,15 +76,13 @@ class GrpcServer:
             runner.run(self._serve(listener, started))
 
     async def _serve(self, listener: socket.socket, started: threading.Event) -> None:
-        from grpclib.server import Server
-
+        logging.getLogger("hpack").setLevel(logging.WARNING)  # it prints tokens at DEBUG
         self._loop, self._ended = asyncio.get_running_loop(), asyncio.Event()
         self._site.waker.attach()
         wire = self._site.wire
         service = wire.handlers(self._answers())
         connections: set[asyncio.BaseTransport] = set()
-        server = Server([service], status_details_codec=wire.details_codec(), codec=wire.codec())
-        make = server._protocol_factory  # noqa: SLF001 - to cut connections, see below
+        make = wire.connections(service)
         listening = await self._loop.create_server(
             lambda: _noted(make(), connections), sock=listener
         )

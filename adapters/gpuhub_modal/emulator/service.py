@@ -67,7 +67,7 @@ class Service:
                 else:
                     await self._reply(route, asked, stream, fault)
             except Refused as refused:
-                raise _grpc_error(refused) from None
+                raise self._site.wire.error(refused) from None
 
         return answer
 
@@ -152,12 +152,6 @@ class Service:
     async def _stream(self, route: Route, asked: Asked, stream: Any) -> None:
         async for answer in route.handle(asked):
             await stream.send_message(answer)
-
-
-def _grpc_error(refused: Refused) -> Exception:
-    from grpclib import GRPCError, Status
-
-    return GRPCError(Status[refused.status], refused.message, list(refused.details) or None)
 
 
 def _drop_connection(stream: Any) -> None:

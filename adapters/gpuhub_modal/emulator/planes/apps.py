@@ -33,14 +33,14 @@ class Apps:
         self._publisher = publisher
 
     @rpc("ClientHello", "list")
-    async def hello(self, asked: Asked) -> Any:
+    async def hello(self, _asked: Asked) -> Any:
         """Say that the client may come in."""
         return self._site.pb.ClientHelloResponse(
             image_builder_version=self._site.options.builder_version
         )
 
     @rpc("WorkspaceNameLookup", "list")
-    async def workspace_name(self, asked: Asked) -> Any:
+    async def workspace_name(self, _asked: Asked) -> Any:
         """Name the workspace of a token."""
         return self._site.pb.WorkspaceNameLookupResponse(workspace_name=_USER, username=_USER)
 
@@ -69,7 +69,7 @@ class Apps:
         return self._site.wire.empty()
 
     @rpc("EnvironmentList", "list")
-    async def environments(self, asked: Asked) -> Any:
+    async def environments(self, _asked: Asked) -> Any:
         """List the environments."""
         pb = self._site.pb
         return pb.EnvironmentListResponse(
@@ -146,7 +146,7 @@ class Apps:
             return self._site.pb.AppGetLayoutResponse(app_layout=self._site.wire.layout(app))
 
     @rpc("AppHeartbeat", "list", caller="anyone")
-    async def heartbeat(self, asked: Asked) -> Any:
+    async def heartbeat(self, _asked: Asked) -> Any:
         """Note that a client lives."""
         return self._site.wire.empty()
 

@@ -38,7 +38,7 @@ class Containers:
         self._calling = calling
 
     @rpc("ContainerHello", "hello", caller="container")
-    async def hello(self, asked: Asked) -> Any:
+    async def hello(self, _asked: Asked) -> Any:
         """Note that a container's code runs."""
         return self._site.wire.empty()
 

@@ -104,7 +104,7 @@ class Logs:
             line
             for line in self._all()
             if line.function_id in functions
-            and (wanted == "unspecified" or line.source == wanted)
+            and wanted in ("unspecified", line.source)
             and (tasks is None or line.task_id in tasks)
             and message.search_text in line.text
         ]

@@ -114,7 +114,6 @@ class SecretPlane:
             creation_info=pb.CreationInfo(created_at=secret.created_at, created_by="emulator"),
             keys=sorted(secret.values),
             environment_name=secret.environment,
-            last_used_at=secret.used_at,
         )
 
 
@@ -201,17 +200,17 @@ class VolumePlane:
         return self._site.wire.empty()
 
     @rpc("VolumeHeartbeat", "list", caller="anyone")
-    async def heartbeat(self, asked: Asked) -> Any:
+    async def heartbeat(self, _asked: Asked) -> Any:
         """Note that an ephemeral volume is in use."""
         return self._site.wire.empty()
 
     @rpc("VolumeCommit", "commit", caller="anyone")
-    async def commit(self, asked: Asked) -> Any:
+    async def commit(self, _asked: Asked) -> Any:
         """Keep what a container wrote; here it is kept already."""
         return self._site.pb.VolumeCommitResponse(skip_reload=True)
 
     @rpc("VolumeReload", "list", caller="anyone")
-    async def reload(self, asked: Asked) -> Any:
+    async def reload(self, _asked: Asked) -> Any:
         """Show what others wrote; here it is shown already."""
         return self._site.wire.empty()
 

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import io
 import json
+import subprocess
 import tarfile
 import textwrap
 import threading
@@ -104,24 +105,21 @@ class Account:
         given = schema() if document is None else document
         content = {"src/run.py": textwrap.dedent(runner), **(files or {})}
         content["src/.cog/openapi_schema.json"] = json.dumps(given)
-        base = self.registry.get("cog-base/manifests/python3.11").json()
+        base: dict[str, Any] = self.registry.get("cog-base/manifests/python3.11").json()
         config = self.registry.get(f"cog-base/blobs/{base['config']['digest']}").json()
         for each in base["layers"]:
             query = {"mount": each["digest"], "from": "cog-base"}
             assert self.registry.post(f"{path}/blobs/uploads/", params=query).status_code == 201
         layer = packed(content)
-        run = config["config"]
+        run: dict[str, Any] = config["config"]
         run["Env"] += ["COG_PREDICT_TYPE_STUB=run.py:Runner", "PYTHONPATH=/opt/packages", *env]
         run["Labels"] = labels if labels is not None else labels_of(given)
         config["rootfs"]["diff_ids"].append(digest_of(gzip.decompress(layer)))
-        document_ = {
-            **base,
-            "config": {**base["config"], **self.blob(path, json.dumps(config).encode())},
-            "layers": [*base["layers"], {"mediaType": LAYER, **self.blob(path, layer)}],
-        }
+        base["config"] |= self.blob(path, json.dumps(config).encode())
+        base["layers"].append({"mediaType": LAYER, **self.blob(path, layer)})
         return self.registry.put(
             f"{path}/manifests/latest",
-            content=json.dumps(document_).encode(),
+            content=json.dumps(base).encode(),
             headers={"Content-Type": MANIFEST},
         )
 
@@ -145,7 +143,7 @@ class Account:
 
     def deployment(self, runner: str = ECHO, **options: Any) -> Deployed:
         """Push a runner and deploy it; numbers of instances and hardware change the body."""
-        fields = {
+        fields: dict[str, Any] = {
             name: options.pop(name)
             for name in ("min_instances", "max_instances", "hardware", "name")
             if name in options
@@ -241,6 +239,13 @@ def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     while not condition():
         assert time.monotonic() < ends, "waited in vain"
         pause.wait(0.005)
+
+
+def is_running(pid: int) -> bool:
+    """Whether a process is there, and more than a name that nobody has asked about yet."""
+    command = ["ps", "-o", "stat=", "-p", str(pid)]
+    found = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    return found.strip() != "" and not found.startswith("Z")
 
 
 @pytest.fixture

@@ -104,6 +104,7 @@ def test_every_change_is_a_release(account):
     assert release["configuration"]["max_instances"] == 2
 
 
+@pytest.mark.parametrize("options", [EmulatorOptions(cold_start_s=0.1)])
 def test_a_running_prediction_ends_on_the_old_release(account, clock, tmp_path):
     """While the next one runs on the new one."""
     deployed = account.deployment(GATED, max_instances=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 
 import httpx
@@ -19,7 +18,7 @@ from gpuhub_replicate.emulator import (
     contract_emulator,
     emulator,
 )
-from tests.adapters.replicate.emulator.conftest import Account, until
+from tests.adapters.replicate.emulator.conftest import Account, is_running, until
 
 
 def test_it_has_the_face_of_all(account):
@@ -27,7 +26,7 @@ def test_it_has_the_face_of_all(account):
     assert isinstance(account.emulator, Emulator)
     assert isinstance(contract_emulator(), Emulator)
     assert isinstance(emulator(), Emulator)
-    assert account.emulator.provider_options == {"cog_runtime": "base"}
+    assert ReplicateEmulator.provider_options == {"cog_runtime": "base"}
 
 
 def test_refusals(account):
@@ -160,12 +159,8 @@ def test_stopping_leaves_nothing(account):
     assert folder.exists()
     account.emulator.stop()
     account.emulator.stop()
-    until(lambda: not _runs(pid))
+    until(lambda: not is_running(pid))
     assert not folder.exists()
-
-
-def _runs(pid):
-    return subprocess.run(["ps", "-p", str(pid)], capture_output=True, check=False).returncode == 0
 
 
 def test_starting_is_cheap():

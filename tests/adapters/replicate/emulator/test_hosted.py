@@ -198,9 +198,7 @@ def test_webhooks_of_some_events(account, receiver):
     """Only those that were asked for; the last one again when it is not taken."""
     url, came, handler = receiver
     handler.refuse = 2
-    begun = account.deployment().begin(
-        "hello", webhook=url, webhook_events_filter=["completed"]
-    )
+    begun = account.deployment().begin("hello", webhook=url, webhook_events_filter=["completed"])
     account.emulator.clock.advance(3)
     account.ended(begun)
     until(lambda: len(came) == 3)
@@ -222,9 +220,7 @@ def test_output_is_told_now_and_then(account, clock, receiver, tmp_path):
                 time.sleep(0.005)
     """
     deployed = account.deployment(runner, document=schema(LINES))
-    begun = deployed.begin(
-        str(tmp_path / "gate"), webhook=url, webhook_events_filter=["output"]
-    )
+    begun = deployed.begin(str(tmp_path / "gate"), webhook=url, webhook_events_filter=["output"])
     clock.advance(3)
     until(lambda: len(account.get(begun)["output"] or ()) == 50)
     until(lambda: came)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from gpuhub_replicate.emulator import EmulatorOptions
@@ -258,7 +259,7 @@ def test_a_lost_answer_is_a_prediction(account):
     """It runs, and the list has it; nothing tells the client."""
     deployed = account.deployment()
     account.emulator.fail("lost_response")
-    with pytest.raises(Exception, match="disconnected|reset"):
+    with pytest.raises(httpx.TransportError, match=r"disconnected|reset"):
         deployed.run("once")
     (listed,) = account.http.get("predictions").json()["results"]
     assert "logs" not in listed

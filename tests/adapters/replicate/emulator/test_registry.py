@@ -91,9 +91,7 @@ def test_uploads_in_chunks(account):
     content = bytes(range(256)) * 40
     place = account.registry.post(f"{TESTED}/blobs/uploads/").headers["location"]
     url = f"{account.emulator.url}{place}"
-    first = account.registry.patch(
-        url, content=content[:4000], headers={"Content-Range": "0-3999"}
-    )
+    first = account.registry.patch(url, content=content[:4000], headers={"Content-Range": "0-3999"})
     assert (first.status_code, first.headers["range"]) == (202, "0-3999")
     wrong = account.registry.patch(url, content=b"x", headers={"Content-Range": "9-9"})
     assert (wrong.status_code, code(wrong)) == (416, "RANGE_INVALID")

@@ -12,7 +12,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from typing import Any
 
-from gpuhub_modal.errors import malformed
+from gpuhub_modal.errors import error_of, malformed
 from gpuhub_modal.facts import CallRequest, Output
 from gpuhub_modal.loop import following
 from gpuhub_modal.sdk import downloaded, protobuf, uploaded
@@ -27,13 +27,24 @@ _REOPENED = 3
 
 
 async def start(client: Any, request: CallRequest) -> str:
-    """Send one call and give its id."""
+    """Send one call and give its id.
+
+    Raises:
+        ProviderError: With ``accepted`` false if its input could not be stored.
+    """
     proto, stub = protobuf(), client._stub
+    try:
+        item = await _input(request, stub)
+    except Exception as error:
+        if (known := error_of(error)) is not None:
+            known.accepted = False  # nothing can have run
+            raise known from error
+        raise
     kind = getattr(proto, f"FUNCTION_CALL_INVOCATION_TYPE_{_KINDS[request.kind]}")
     message = proto.FunctionMapRequest(
         function_id=request.function_id,
         function_call_type=proto.FUNCTION_CALL_TYPE_UNARY,
-        pipelined_inputs=[await _input(request, stub)],
+        pipelined_inputs=[item],
         function_call_invocation_type=kind,
     )
     key = [("x-idempotency-key", request.key)] if request.key else []

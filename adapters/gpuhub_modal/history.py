@@ -51,14 +51,14 @@ def roll_back(session: Session, name: str, version: str) -> None:
 
 
 def _version(entry: Mapping[str, Any], current: bool) -> Version:
-    made = entry.get("Time deployed")
-    tag = entry.get("Tag") or ""
+    made = entry.get("time_deployed")
+    tag = entry.get("tag") or ""
     return Version(
-        id=entry["Version"],
+        id=entry["version"],
         created_at=datetime.fromisoformat(made).timestamp() if made else None,
         current=current,
         fingerprint=fingerprint_of(tag.removeprefix("g.")) if tag.startswith("g.") else "",
-        detail=f"deployed by {entry.get('Deployed by') or 'unknown'}",
+        detail=f"deployed by {entry.get('deployed_by') or 'unknown'}",
     )
 
 

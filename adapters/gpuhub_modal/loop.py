@@ -17,6 +17,8 @@ __all__ = ["following", "iterated", "waited"]
 
 T = TypeVar("T")
 
+_PATIENCE, _PAUSE_S = 100, 0.01
+
 
 def waited(coroutine: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine and wait for it; interrupted, it is cancelled."""
@@ -51,4 +53,15 @@ def iterated(make: Callable[[], AsyncIterator[T]]) -> Iterator[T]:
                 return
             yield item
     finally:
-        waited(items.aclose())  # type: ignore[attr-defined]
+        waited(_closed(items))
+
+
+async def _closed(items: Any) -> None:
+    """Close it; interrupted, its last step may still be on its way to its end."""
+    for _ in range(_PATIENCE):
+        try:
+            await items.aclose()
+        except RuntimeError:
+            await asyncio.sleep(_PAUSE_S)
+        else:
+            return

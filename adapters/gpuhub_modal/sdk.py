@@ -14,6 +14,7 @@ Tests compare what is sent with the plain SDK, on the oldest and on the newest v
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -84,10 +85,18 @@ def event_loop() -> Any:
 async def open_client(server_url: str, token: tuple[str, str]) -> Any:
     """Open a client for this very server; ``server_url`` empty takes the SDK's own."""
     package = modal()
+    _keep_headers_out_of_logs()
     server = server_url or str(package.config.config["server_url"])
     client = package.client._Client(server, protobuf().CLIENT_TYPE_CLIENT, token)
     await client._open()
     return client
+
+
+def _keep_headers_out_of_logs() -> None:
+    """Have hpack, which packs the headers of gRPC, not log the token where all is logged."""
+    logger = logging.getLogger("hpack")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
 
 
 async def close_client(client: Any) -> None:

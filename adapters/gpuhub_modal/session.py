@@ -235,7 +235,8 @@ class Session:
 
         async def entries() -> AsyncIterator[Any]:
             logs = (await self._app(client, name)).logs
-            found = logs.stream() if until is None else logs.fetch(since=since, until=until)
+            past = until is not None
+            found = logs.fetch.aio(since=since, until=until) if past else logs.stream.aio()
             async for entry in found:
                 yield entry
 

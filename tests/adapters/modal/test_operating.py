@@ -188,14 +188,14 @@ def test_following_goes_on_where_the_past_ended(lab):
 
 HISTORY = [
     {
-        "Version": "v2",
-        "Time deployed": "2026-11-24 10:00:00+00:00",
-        "Client": "1.6.4",
-        "Deployed by": "me",
-        "Commit": None,
-        "Tag": f"g.{TAG}",
+        "version": "v2",
+        "time_deployed": "2026-11-24 10:00:00+00:00",
+        "client": "1.6.4",
+        "deployed_by": "me",
+        "commit": None,
+        "tag": f"g.{TAG}",
     },
-    {"Version": "v1", "Time deployed": None, "Client": "1.6.4", "Deployed by": "me", "Tag": None},
+    {"version": "v1", "time_deployed": None, "client": "1.6.4", "deployed_by": "me", "tag": None},
 ]
 
 

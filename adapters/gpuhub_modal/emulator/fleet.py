@@ -92,9 +92,9 @@ class Fleet:
             container.is_returning = False
             self._site.ended()
 
-    def rest(self, container: Container) -> None:
-        """Note that a container has no input any more."""
-        container.idle_since = self._now
+    def rest(self, container: Container, since: float | None = None) -> None:
+        """Note that a container has no input any more, since a moment; ``None``: now."""
+        container.idle_since = self._now if since is None else since
         is_last = container.definition.sent.single_use_containers and container.taken
         if container.is_draining or is_last:
             self.stop(container)
@@ -231,7 +231,8 @@ class Fleet:
 
     def _ready(self, container: Container) -> None:
         if not container.is_stopped and not container.inputs:
-            self.rest(container)
+            # On a virtual clock the process may come up long after the moment it is played to.
+            self.rest(container, container.ready_at)
         self._freed()
         self._site.note()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -52,7 +53,7 @@ class Placement:
         task_id = self._site.new_id("ta")
         folder = self._site.folder / "tasks" / task_id
         folder.mkdir(parents=True)
-        log = ContainerLog(folder, task_id, function.id, lambda: self._site.wall)
+        log = ContainerLog(folder, task_id, function.id, self._log_time)
         self.logs.append(log)
         self._owners[task_id] = function
         signal = Signal(self._site.waker)
@@ -114,6 +115,10 @@ class Placement:
             if container.machine is not None:
                 container.machine.stop()
             container.log.close()
+
+    def _log_time(self) -> float:
+        """When a line was seen: clients ask for spans of real time, on a virtual clock too."""
+        return time.time() if self._site.is_virtual else self._site.wall
 
     def _ranked(self, container: Container) -> Any:
         """Modal's ``Function`` for the card that was found."""

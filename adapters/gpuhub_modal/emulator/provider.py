@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["ModalEmulator"]
 
 _PLACES = {
-    ("crash", "deploy"): "build",
+    ("crash", "deploy"): "image build",
     ("crash", "stream"): "stream item",
 }
 

@@ -52,7 +52,7 @@ class Addresses:
     def of_blob(self, blob_id: str) -> str:
         """Give where a blob is uploaded to and downloaded from."""
         if self._blobs is None:
-            self._blobs = HttpEmulator(self._serve_blob)
+            self._blobs = HttpEmulator(_Blobs(self._site, self._store))
             self._blobs.start()
         return f"{self._blobs.url}/{blob_id}"
 
@@ -72,8 +72,22 @@ class Addresses:
         for server in servers:
             server.stop()
 
-    async def _serve_blob(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+
+class _Blobs:
+    """Takes and gives the bytes of blobs.
+
+    Args:
+        site: What all parts share.
+        store: Has them.
+    """
+
+    def __init__(self, site: Site, store: Store) -> None:
+        self._site = site
+        self._files = store.files
+
+    async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "lifespan":
             await _live(receive, send)
             return
         blob_id = scope["path"].strip("/")
@@ -81,12 +95,12 @@ class Addresses:
             if scope["method"] == "PUT":
                 body = b"".join([part async for part, _ in _body(receive)])
                 with self._site.change():
-                    md5 = self._store.files.upload(blob_id, body)
+                    md5 = self._files.upload(blob_id, body)
                 status = 200 if md5 else 400
                 await _answer(send, status, b"", [(b"etag", f'"{md5}"'.encode())])
                 return
             with self._site.change():
-                content = self._store.files.blob_content(blob_id)
+                content = self._files.blob_content(blob_id)
         except Refused as refused:
             await _answer(send, 404, refused.message.encode())
             return

@@ -113,7 +113,7 @@ class ImagePlane:
         """Find an image with this content, or begin to build one."""
         message = asked.message
         with self._site.change():
-            fault = self._site.faults.take("build")
+            fault = self._site.faults.take("image build")
             failure = (fault.message or _SCRIPTED) if fault is not None else ""
             image = self._images.get_or_create(
                 message.image,

@@ -12,6 +12,7 @@ from gpuhub_modal.emulator.definitions import Definition
 from gpuhub_modal.emulator.functions import Function
 from gpuhub_modal.emulator.problems import missing
 from gpuhub_modal.emulator.rpc import Asked, rpc
+from gpuhub_modal.emulator.waiting import hold
 
 if TYPE_CHECKING:
     from gpuhub_modal.emulator.site import Site
@@ -148,6 +149,8 @@ class Functions:
         """Count inputs and containers."""
         with self._site.change():
             function, _ = self._running(asked.message.function_id)
+        await hold(self._site, self._site.changed, function.pending_boot_s)
+        with self._site.change():
             now, limits = self._site.now, function.limits
             containers = [each for each in function.containers.values() if not each.is_draining]
             running = function.running()
@@ -178,6 +181,8 @@ class Functions:
         """Change the autoscaler's settings until the next deploy."""
         with self._site.change():
             function, _ = self._running(asked.message.function_id)
+        await hold(self._site, self._site.changed, function.pending_boot_s)
+        with self._site.change():
             settings = asked.message.settings
             wanted = self._settings(function)
             wanted.MergeFrom(settings)

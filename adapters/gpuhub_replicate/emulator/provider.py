@@ -21,7 +21,7 @@ from gpuhub_replicate.emulator.planes.deployments import Deployments
 from gpuhub_replicate.emulator.planes.files import FilePlane
 from gpuhub_replicate.emulator.planes.models import Models
 from gpuhub_replicate.emulator.planes.predictions import Predictions
-from gpuhub_replicate.emulator.registry import RegistryPlane, Store
+from gpuhub_replicate.emulator.registry import RegistryPlane, Store, UpstreamPlane
 from gpuhub_replicate.emulator.registry.base import seed
 from gpuhub_replicate.emulator.routes import Routes
 from gpuhub_replicate.emulator.service import Service
@@ -65,14 +65,20 @@ class ReplicateEmulator:
         self._workshop = Workshop(self._site, self._folder)
         files, webhooks = Files(self._site), Webhooks(self._site)
         self._account = Account(self._site, self._workshop, files, webhooks)
-        self.store = Store()
-        seed(self.store)
+        self._store = Store()
+        seed(self._store)
+        upstream = self.options.registry_upstream
+        registry = (
+            UpstreamPlane(self._account, self._store, upstream)
+            if upstream
+            else RegistryPlane(self._account, self._store)
+        )
         routes = Routes(
             Models(self._account),
             Deployments(self._account),
             Predictions(self._account),
             FilePlane(self._account),
-            RegistryPlane(self._account, self.store),
+            registry,
         )
         self._server = HttpEmulator(Service(self._site, routes), port=port)
         self._unwatch: Callable[[], None] = lambda: None

@@ -2,5 +2,6 @@
 
 from gpuhub_replicate.emulator.registry.plane import RegistryPlane
 from gpuhub_replicate.emulator.registry.store import Store
+from gpuhub_replicate.emulator.registry.upstream import UpstreamPlane
 
-__all__ = ["RegistryPlane", "Store"]
+__all__ = ["RegistryPlane", "Store", "UpstreamPlane"]

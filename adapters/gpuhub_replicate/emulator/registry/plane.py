@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gpuhub_replicate.emulator.models import Image, Model
@@ -18,7 +19,7 @@ from gpuhub_replicate.emulator.web import Answer, Request
 if TYPE_CHECKING:
     from gpuhub_replicate.emulator.account import Account
 
-__all__ = ["RegistryPlane"]
+__all__ = ["RegistryPlane", "check_digest"]
 
 _BROKEN = "the build is broken: the image's runner cannot be imported"
 _RANGE = re.compile(r"^(?:bytes )?(\d+)-(\d+)$")
@@ -70,9 +71,8 @@ class RegistryPlane:
             model = self._model(name)
             kind = request.headers.get("content-type", "")
             manifest = Manifest(kind, request.body)
-            if reference.startswith("sha256:") and reference != manifest.digest:
-                raise RegistryProblem(400, "DIGEST_INVALID", "provided digest did not match")
-            self._take(model, name, manifest)
+            check_digest(reference, manifest)
+            self._add(model, manifest, self._checked(name, manifest))
             self._store.put(name, reference, manifest)
         headers = {
             "Docker-Content-Digest": manifest.digest,
@@ -158,29 +158,33 @@ class RegistryPlane:
             raise RegistryProblem(403, "DENIED", "requested access to the resource is denied")
         return model
 
-    def _take(self, model: Model, name: str, manifest: Manifest) -> None:
-        """Make a version of an image, or say what is wrong with it."""
-        document, config = self._documents(name, manifest)
+    def _checked(self, name: str, manifest: Manifest) -> _Documents:
+        """Read an image, or say what is wrong with it."""
+        documents = self._documents(name, manifest)
         if (fault := self._site.faults.take("manifest")) is not None:
             raise RegistryProblem(400, "MANIFEST_INVALID", fault.message or _BROKEN)
-        if (problem := image_problem(config)) is not None:
+        if (problem := image_problem(documents.config)) is not None:
             raise problem
-        version_id = manifest.digest.removeprefix("sha256:")
-        known = self._account.version(version_id)
-        if known is not None and known.model != model.path:
+        known = self._account.version(_version_of(manifest))
+        if known is not None and known.model != name:
             words = f"the image is a version of {known.model} already"
             raise RegistryProblem(400, "MANIFEST_INVALID", words)
-        labels = labels_of(config)
+        return documents
+
+    def _add(self, model: Model, manifest: Manifest, documents: _Documents) -> None:
+        """Make a version of an image."""
+        labels = labels_of(documents.config)
         base = self._store.repository(BASE).blobs
-        layers = [each["digest"] for each in document["layers"]]
+        layers = [each["digest"] for each in documents.manifest["layers"]]
         image = Image(
             tuple(each for each in layers if each not in base),
-            lambda digest: self._store.blob(name, digest) or b"",
-            env_of(config),
+            lambda digest: self._read(model.path, digest) or b"",
+            env_of(documents.config),
         )
+        version_id = _version_of(manifest)
         self._account.add_version(model, version_id, image, labels, schema_of(labels))
 
-    def _documents(self, name: str, manifest: Manifest) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _documents(self, name: str, manifest: Manifest) -> _Documents:
         """Read manifest and configuration.
 
         Raises:
@@ -192,10 +196,36 @@ class RegistryPlane:
         except (ValueError, KeyError, TypeError):
             raise RegistryProblem(400, "MANIFEST_INVALID", "manifest invalid") from None
         for digest in wanted:
-            if self._store.blob(name, digest) is None:
+            if self._read(name, digest) is None:
                 words = f"blob unknown to registry: {digest}"
                 raise RegistryProblem(400, "MANIFEST_BLOB_UNKNOWN", words)
-        return document, dict(json.loads(self._store.blob(name, wanted[0]) or b"{}"))
+        return _Documents(document, dict(json.loads(self._read(name, wanted[0]) or b"{}")))
+
+    def _read(self, name: str, digest: str) -> bytes | None:
+        """Give a blob of a repository's."""
+        return self._store.blob(name, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Documents:
+    """Manifest and configuration of an image."""
+
+    manifest: dict[str, Any]
+    config: dict[str, Any]
+
+
+def check_digest(reference: str, manifest: Manifest) -> None:
+    """Refuse a manifest under another one's digest.
+
+    Raises:
+        RegistryProblem: 400.
+    """
+    if reference.startswith("sha256:") and reference != manifest.digest:
+        raise RegistryProblem(400, "DIGEST_INVALID", "provided digest did not match")
+
+
+def _version_of(manifest: Manifest) -> str:
+    return manifest.digest.removeprefix("sha256:")
 
 
 def _content(request: Request, content: bytes, kind: str, headers: dict[str, str]) -> Answer:

@@ -72,7 +72,7 @@ class Account:
         )
         self.registry = httpx.Client(
             base_url=f"{urls['registry_url']}/v2/",
-            headers={"Authorization": LOGIN},
+            headers={"Authorization": LOGIN, "Accept": f"{MANIFEST}, */*"},
             timeout=60,
             trust_env=False,
         )
@@ -128,8 +128,9 @@ class Account:
         opened = self.registry.post(f"{path}/blobs/uploads/")
         assert opened.status_code == 202, opened.text
         place, digest = opened.headers["location"], digest_of(content)
-        url = f"{self.emulator.url}{place}"
-        answer = self.registry.put(url, params={"digest": digest}, content=content)
+        joint = "&" if "?" in place else "?"
+        url = f"{self.emulator.url}{place}{joint}digest={digest}"
+        answer = self.registry.put(url, content=content)
         assert answer.status_code == 201, answer.text
         return {"digest": digest, "size": len(content)}
 

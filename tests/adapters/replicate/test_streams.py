@@ -1,4 +1,4 @@
-"""Streams: events as they come, lines put together or apart, and what happens when they break off."""
+"""Streams: events as they come, lines put together or apart, and streams that break off."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_a_worker_that_dies_in_the_middle_is_unknown(lab, api):
     body = event("output", LINES[0]) + event("error", '{"detail":"x"}')
     api.get(STREAM).respond(text=body + event("done", '{"reason":"error"}'))
     api.get(GET).respond(json=prediction("failed", LINES[:1], error="interrupted (code: PA)"))
-    seen = []
+    seen: list[bytes] = []
     with pytest.raises(OutcomeUnknown, match="cut after 1 items"):
         lab.items(collected(lab, seen))
     assert [json.loads(chunk) for chunk in seen] == ENVELOPES[:1]

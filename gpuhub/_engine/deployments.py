@@ -111,7 +111,7 @@ class Deployments:
         record = self.journal.deployment(self.adapter.info.name, name)
         if found is None or record is None:
             return found
-        same = (found.address, found.version) == (record.ref.address, record.ref.version)
+        same = _identity(found) == _identity(record.ref)
         if not same or (found.fingerprint and record.ref.fingerprint):
             return found
         return replace(found, fingerprint=record.ref.fingerprint)
@@ -288,6 +288,10 @@ class Deployments:
             self.journal.update_deployment(ref)
             self._known[ref.name] = ref
         return ref
+
+
+def _identity(ref: DeploymentRef) -> tuple[str, str, str]:
+    return ref.address, ref.version, ref.revision
 
 
 def without_secrets(text: str, secrets: Mapping[str, SecretStr]) -> str:

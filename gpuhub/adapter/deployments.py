@@ -16,6 +16,8 @@ class DeploymentRef:
         name: gpuhub's name of it, ``<app>-<function>``; the address for connected ones.
         address: What :class:`CallRef` and ``Endpoint.connect`` use after ``provider://``.
         version: Current version, in the provider's own numbering.
+        revision: Counts changes at the provider, of limits too, where it does: another one than the
+            journal's makes a deploy look again.
         fingerprint: Of the plan that made it. Empty: the provider keeps none, and the journal's
             stands in; anything else that differs from the plan's makes a deploy send it again.
         url: HTTP address, where there is one.
@@ -28,6 +30,7 @@ class DeploymentRef:
     name: str
     address: str
     version: str = ""
+    revision: str = ""
     fingerprint: str = ""
     url: str | None = None
     scheme: str = ""

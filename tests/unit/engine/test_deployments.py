@@ -104,6 +104,15 @@ def test_a_version_somebody_else_made_is_replaced():
     assert adapter.count("deploy") == 1
 
 
+def test_a_change_that_somebody_else_made_is_looked_at():
+    """The version is the same, but the provider counts another change, say of the limits."""
+    record = SimpleNamespace(ref=replace(REF, revision="3", fingerprint="new"))
+    found = replace(REF, revision="4")
+    deployments, adapter, _, io = make(record, find=[found], deploy=[NEW], status=[READY])
+    _drive.run(deployments.deploy(io, PLAN))
+    assert adapter.count("deploy") == 1
+
+
 def test_a_failed_rollout_shows_the_log_and_what_serves():
     """The old version is what the journal goes on with."""
     deployments, adapter, journal, io = make(find=[REF], deploy=[NEW], status=[FAILED])

@@ -97,7 +97,7 @@ async def deployment_ref(
         schema = await schema_of(io, member(release, "model", str), release["version"])
     facts = facts_of(schema)
     data = {name: facts[name] for name in _KEPT_FACTS if name in facts}
-    data |= {"model": str(release["model"]), "release": str(release.get("number", ""))}
+    data["model"] = str(release["model"])
     if not is_ours(schema):
         data |= {"wire": BARE, **_inputs(schema)}
     return DeploymentRef(
@@ -105,6 +105,7 @@ async def deployment_ref(
         name=name,
         address=f"{DEPLOYMENTS}{owner}/{name}",
         version=release["version"],
+        revision=str(release.get("number", "")),
         data=data,
     )
 

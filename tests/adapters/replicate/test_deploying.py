@@ -36,7 +36,7 @@ from gpuhub.oci import (
 from gpuhub.oci.blobs import read_blob
 from gpuhub.scaling import Scaling
 from gpuhub.spec import Image, Secret
-from gpuhub_replicate import pushing
+from gpuhub_replicate import pushing, wire
 from gpuhub_replicate.deploying import _model
 from tests.adapters.replicate.answers import API, OURS, VERSION, deployment, reference, version
 
@@ -355,7 +355,7 @@ def test_another_machine_finds_what_was_deployed(plant, echo):
     ref = plant.run(plant.adapter.find(plant.io, "lab-echo"))
     assert ref.made_by_gpuhub
     assert ref.data["concurrency"] == "2"
-    assert ref.data["release"] == "1"
+    assert ref.revision == "1"
     assert "wire" not in ref.data
     assert plant.run(plant.adapter.find(plant.io, "lab-nothing")) is None
 
@@ -420,7 +420,7 @@ def test_a_rollback_keeps_hardware_and_limits(plant, provider, echo):
     assert [each.current for each in listed] == [True, False]
     back = plant.run(plant.adapter.rollback(plant.io, second, first.version))
     assert back.version == first.version
-    assert back.data["release"] == "3"
+    assert back.revision == "3"
     found = plant.run(plant.adapter.status(plant.io, back))
     assert found.scaling["max_workers"] == 7
 
@@ -436,6 +436,19 @@ def test_versions_come_in_pages(lab, api):
     api.get(place).side_effect = [httpx.Response(200, json=each) for each in pages]
     found = lab.run(lab.adapter.versions(lab.io, reference()))
     assert [each.id for each in found] == [VERSION, "cd" * 32]
+
+
+def test_limits_that_somebody_changed_are_put_back(provider, make_lab, shop):
+    """The unchanged function is deployed again: the release is another one than the journal's."""
+    lab = make_lab(cog_runtime="base", **provider.start())
+    function = gpuhub.function(scaling=Scaling(max_workers=2))(shop.echo)
+    function = function.in_workspace(lab.workspace)
+    endpoint = function.deploy()
+    patch = wire.patch_deployment("gpuhub-tester", endpoint.name, {"max_instances": 9})
+    lab.run(lab.io.send(patch))
+    assert endpoint.status().scaling["max_workers"] == 9
+    function.deploy()
+    assert endpoint.status().scaling["max_workers"] == 2
 
 
 # ------------------------------------------------------------------------------------- removal
@@ -467,7 +480,7 @@ def test_a_deploy_switches_it_on_again(plant, provider, echo):
     plant.run(plant.adapter.delete(plant.io, ref))
     mark = len(list(provider.requests))
     again = deploy(plant, echo)
-    if again.data["release"] != "1":
+    if again.revision != "1":
         paths = {path for _, path in mutations(provider, mark)}
         assert paths == {"/v1/deployments/gpuhub-tester/lab-echo"}
     assert plant.run(plant.adapter.find(plant.io, ref.name)) is not None

@@ -57,6 +57,7 @@ class EmulatorOptions:
         run_limit_s: How long a prediction may run.
         queue_limit_s: How long one may wait.
         delete_after_s: How long a deployment must have been off and unused to be deleted.
+        longest_wait_s: After which a ``Prefer: wait`` is answered, however long it asks for.
         cancel_after_min_s: Shortest ``Cancel-After`` (a guess: no minimum is published).
         input_bytes: Largest body of a request that creates a prediction (a guess).
         file_bytes: Largest file.
@@ -89,6 +90,7 @@ class EmulatorOptions:
     run_limit_s: float = 1800.0
     queue_limit_s: float = 86_400.0
     delete_after_s: float = 900.0
+    longest_wait_s: float = 60.0
     cancel_after_min_s: float = 5.0
     input_bytes: int = 100 * MB
     file_bytes: int = 100 * MB

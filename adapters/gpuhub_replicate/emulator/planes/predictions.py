@@ -131,7 +131,8 @@ class Predictions:
         desk: Desk,
         deployment: str = "",
     ) -> Answer:
-        wait_s = _wait_of(request.headers.get("prefer", ""))
+        asked_s = _wait_of(request.headers.get("prefer", ""))
+        wait_s = min(asked_s, self._site.options.longest_wait_s)
         limit = self._site.options.input_bytes
         if len(request.body) > limit:
             raise Problem(413, f"The body has {len(request.body)} bytes; {limit} are the most.")

@@ -26,20 +26,29 @@ CREDENTIALS = {
     "REPLICATE_API_TOKEN": "made-up",
     "RUNPOD_API_KEY": "made-up",
 }
-ENVIRONMENTS = {"modal": ".venv-modal"}
-"""Providers whose adapter and emulator need their SDK."""
+IN_THEIR_OWN = ("modal",)
+"""Providers whose adapter and emulator run in the vendor's environment; of others only workers."""
 REFUSED: Mapping[str, Mapping[str, list[str]]] = json.loads(
     Path(__file__).with_name("refused.json").read_text()
 )
 """By provider and function: the settings for which it is refused before anything is sent."""
+
+PASSED = ("CI", "PATH", "UV_OFFLINE")
+CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+UV_CACHE = os.environ.get("UV_CACHE_DIR") or str(CACHES / "uv")
+"""Without a network, wheels for an image come from there; asked before tests change HOME."""
 
 pytestmark = [pytest.mark.slow, pytest.mark.sdk, pytest.mark.timeout(240)]
 
 
 def interpreter(provider: str) -> str:
     """The Python that has what the provider's adapter needs."""
-    name = ENVIRONMENTS.get(provider)
-    return str(ROOT / name / "bin" / "python") if name else sys.executable
+    return str(vendor_python(provider)) if provider in IN_THEIR_OWN else sys.executable
+
+
+def vendor_python(provider: str) -> Path:
+    """The Python of the vendor's environment."""
+    return ROOT / f".venv-{provider}" / "bin" / "python"
 
 
 @contextmanager
@@ -64,8 +73,9 @@ def answers(folder: Path, provider: str, variables: Mapping[str, str]) -> dict[s
     if not app.exists():
         shutil.copytree(APP, app, ignore=shutil.ignore_patterns(".gpuhub", "__pycache__"))
     environment = {
-        **{name: os.environ[name] for name in ("PATH", "CI") if name in os.environ},
+        **{name: os.environ[name] for name in PASSED if name in os.environ},
         "HOME": str(folder),
+        "UV_CACHE_DIR": UV_CACHE,
         "TRIAGE_KEY": SECRET,
         "GPUHUB_PROVIDER": provider,
         **CREDENTIALS,
@@ -96,10 +106,10 @@ def expected(tmp_path_factory) -> dict[str, Any]:
 @pytest.mark.parametrize("provider", sorted(REFUSED))
 def test_the_application_is_the_same_everywhere(provider, expected, tmp_path):
     """Same results, exceptions and order; what cannot be done is refused before it is sent."""
-    if not Path(interpreter(provider)).exists():
+    if not vendor_python(provider).exists():
         if os.environ.get("CI") == "true":
-            pytest.fail(f"there is no {interpreter(provider)}: .ci/run makes it")
-        pytest.skip(f"there is no {interpreter(provider)}: see tests/vendor/README.md")
+            pytest.fail(f"there is no {vendor_python(provider)}: .ci/run makes it")
+        pytest.skip(f"there is no {vendor_python(provider)}: see tests/vendor/README.md")
     with played(provider) as variables:
         found = answers(tmp_path, provider, variables)
     refused = {name: line["refused"] for name, line in found.items() if "refused" in line}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import gpuhub
 
@@ -34,8 +35,8 @@ def distances(points: list[list[float]], origin: list[float]) -> list[float]:
     batching=gpuhub.Batching(max_size=8, wait=0.1),
     retries=2,
 )
-def squares(number: list[int]) -> list[int]:
-    """Square the numbers of up to eight calls at a time."""
+def squares(number: Any) -> Any:
+    """Square the numbers of up to eight calls: a call has one, the function gets a list."""
     return [each * each for each in number]
 
 

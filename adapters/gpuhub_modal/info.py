@@ -40,10 +40,11 @@ INFO = AdapterInfo(
     ),
     settings={key.name: key for key in _KEYS},
     origins=(
+        # Web functions have an address each; this says what a request to them takes.
         Origin(
             "web",
-            "web_url",
-            "https://modal.run",
+            "server_url",
+            "https://api.modal.com",
             {"Modal-Key": "{proxy_token_id}", "Modal-Secret": "{proxy_token_secret}"},
         ),
     ),

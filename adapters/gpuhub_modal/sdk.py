@@ -63,9 +63,7 @@ def _not_installed(why: str) -> AdapterNotInstalled:
 
 def protobuf() -> Any:
     """The messages of Modal's protocol."""
-    from modal_proto import api_pb2  # type: ignore[import-not-found]
-
-    return api_pb2
+    return modal().client.api_pb2
 
 
 def _synchronizer() -> Any:

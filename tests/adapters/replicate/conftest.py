@@ -122,3 +122,9 @@ def bundle_of(shop: ModuleType) -> Callable[[str], Bundle]:
         return made[name]
 
     return bundle
+
+
+@pytest.fixture
+def echo(bundle_of: Callable[[str], Bundle]) -> Bundle:
+    """The bundle of a function that gives its argument back."""
+    return bundle_of("echo")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["GrpcServer"]
 
 _START_S = 10.0
+_CUT_TURNS = 5
+"""Of the loop, until what is cut is gone, and what was accepted is cut."""
 
 
 class GrpcServer:
@@ -81,37 +83,54 @@ class GrpcServer:
         self._site.waker.attach()
         wire = self._site.wire
         service = wire.handlers(self._answers())
-        connections: set[asyncio.BaseTransport] = set()
-        make = wire.connections(service)
-        listening = await self._loop.create_server(
-            lambda: _noted(make(), connections), sock=listener
-        )
+        connections = Connections(wire.connections(service))
+        listening = await self._loop.create_server(connections.new, sock=listener)
         pacer = asyncio.create_task(Pacer(self._site).run())
         started.set()
         await self._ended.wait()
         pacer.cancel()
         listening.close()
-        for transport in connections:
-            transport.abort()  # type: ignore[attr-defined]  # TCP transports have it
-        await asyncio.sleep(0)
+        await connections.cut()
 
 
-def _noted(protocol: Any, connections: set[asyncio.BaseTransport]) -> Any:
-    """Have a connection noted while it is there."""
-    made, lost = protocol.connection_made, protocol.connection_lost
+class Connections:
+    """All connections of a server, so that they can be cut.
 
-    def connection_made(transport: asyncio.BaseTransport) -> None:
-        connections.add(transport)
-        protocol.transport_noted = transport
-        made(transport)
+    Args:
+        make: Makes a protocol for each.
+    """
 
-    def connection_lost(error: BaseException | None) -> None:
-        connections.discard(protocol.transport_noted)
-        lost(error)
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+        self._open: dict[Any, Any] = {}
+        self._is_cut = False
 
-    protocol.connection_made = connection_made
-    protocol.connection_lost = connection_lost
-    return protocol
+    def new(self) -> Any:
+        """Make the protocol of a connection that is about to be made."""
+        protocol = self._make()
+        made, lost = protocol.connection_made, protocol.connection_lost
+
+        def connection_made(transport: Any) -> None:
+            self._open[protocol] = transport
+            made(transport)
+            if self._is_cut:
+                transport.abort()
+
+        def connection_lost(error: BaseException | None) -> None:
+            self._open.pop(protocol, None)
+            lost(error)
+
+        protocol.connection_made = connection_made
+        protocol.connection_lost = connection_lost
+        return protocol
+
+    async def cut(self) -> None:
+        """Cut all, also those that are being made."""
+        self._is_cut = True
+        for transport in list(self._open.values()):
+            transport.abort()
+        for _ in range(_CUT_TURNS):
+            await asyncio.sleep(0)
 
 
 def _listening(port: int) -> socket.socket:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from gpuhub_modal.emulator.calls import Call, Input, State
 from gpuhub_modal.emulator.problems import bad, missing
 from gpuhub_modal.emulator.rpc import Asked, rpc
+from gpuhub_modal.emulator.tokens import call_token, input_id_of, input_token
 from gpuhub_modal.emulator.waiting import hold, wait_until
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ class Calls:
                 function_call_id=call.id,
                 pipelined_inputs=[self._accepted(each) for each in entries],
                 retry_policy=function.definition.sent.retry_policy,
-                function_call_jwt=call.id,
+                function_call_jwt=call_token(call),
                 sync_client_retries_enabled=True,
                 max_inputs_outstanding=_OUTSTANDING,
             )
@@ -78,12 +79,12 @@ class Calls:
         tokens = []
         with self._site.change():
             for item in asked.message.inputs:
-                input_id, _, _ = item.input_jwt.partition(":")
+                input_id = input_id_of(item.input_jwt)
                 entry = self._calling.entry(input_id)
                 if entry is None:
                     raise missing(f"Input {input_id}")
                 entry.call.function.desk.repeat(entry, item.retry_count or entry.retry_count + 1)
-                tokens.append(_token(entry))
+                tokens.append(input_token(entry))
         return self._site.pb.FunctionRetryInputsResponse(input_jwts=tokens)
 
     @rpc("FunctionFinishInputs", "submit", caller="anyone")
@@ -214,7 +215,7 @@ class Calls:
 
     def _accepted(self, entry: Input) -> Any:
         return self._site.pb.FunctionPutInputsResponseItem(
-            idx=entry.idx, input_id=entry.id, input_jwt=_token(entry)
+            idx=entry.idx, input_id=entry.id, input_jwt=input_token(entry)
         )
 
     def _found(self, call: Call, message: Any) -> list[tuple[int, Any]]:
@@ -232,7 +233,3 @@ class Calls:
         after = int((message.last_entry_id or "0-0").partition("-")[0])
         found = [(number, output) for number, (_, output) in enumerate(call.outputs, 1)]
         return found[after : after + (message.max_values or _OUTSTANDING)]
-
-
-def _token(entry: Input) -> str:
-    return f"{entry.id}:{entry.retry_count}"

@@ -190,8 +190,8 @@ class Stub:
     """Sends single requests, as Modal's own code does underneath."""
 
     def __init__(self, lab: Laboratory) -> None:
-        from modal._utils.async_utils import synchronizer  # type: ignore[import-not-found]
-        from modal_proto import api_pb2  # type: ignore[import-not-found]
+        from modal._utils.async_utils import synchronizer
+        from modal_proto import api_pb2
 
         self.pb = api_pb2
         self._lab = lab

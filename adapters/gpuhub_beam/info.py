@@ -52,6 +52,7 @@ INFO = AdapterInfo(
     limits=Limits(spawn_payload_bytes=QUEUE_LIMIT, name_length=_NAME_LENGTH),
     errors=ERRORS,
     read_error=read_error,
+    web_origin="api",
     extra="",
     long_poll_s=30.0,
 )

@@ -75,6 +75,7 @@ class Placement:
             **self._workshop.environment(),
             **dict(each.partition("=")[::2] for each in instance.config["env"]),
             **stub.secrets,
+            **self._volumes(instance),
             **self._gateways(instance, container, task),
         }
         order = MachineOrder(
@@ -88,6 +89,15 @@ class Placement:
         container.log.say("container started")
         made.append(self._workshop.make(order))
         return made[0]
+
+    def _volumes(self, instance: Instance) -> dict[str, str]:
+        """A folder for each volume: nobody may mount one in this machine's root."""
+        folders = {}
+        for volume in instance.config["volumes"]:
+            folder = self._workshop.folder / "volumes" / (volume.get("id") or "bucket")
+            folder.mkdir(parents=True, exist_ok=True)
+            folders[volume["mount_path"]] = str(folder)
+        return {"GPUHUB_VOLUMES": json.dumps(folders)} if folders else {}
 
     def _gateways(
         self, instance: Instance, container: Container, task: Task | None

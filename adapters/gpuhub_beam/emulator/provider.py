@@ -85,10 +85,10 @@ class BeamEmulator:
     # The face of all emulators
 
     def start(self) -> Mapping[str, str]:
-        """Listen; gives ``gateway_url`` and ``grpc_url``.
+        """Listen; gives ``gateway_url`` and ``grpc_url``, as settings of the adapter.
 
-        ``grpc_address`` is of the whole gRPC face, where there is one; without, ``grpc_url`` takes
-        gpuhub's own call only.
+        Without the whole gRPC face, ``grpc_url`` takes gpuhub's own call only; see
+        :attr:`grpc_address`.
 
         Raises:
             Beta9Missing: Real runners or gRPC are asked for and there is no Python for them.
@@ -109,8 +109,7 @@ class BeamEmulator:
             self._unwatch = watch(self._site.timeline.settle)
         urls = {"gateway_url": url}
         if self._bridge is not None:
-            address = self._site.grpc_address
-            return urls | {"grpc_address": address, "grpc_url": f"http://{address}"}
+            return urls | {"grpc_url": f"http://{self.grpc_address}"}
         if self._small_grpc is None:
             self._small_grpc = SmallGrpc(url)
             self._small_address = self._small_grpc.start()

@@ -20,7 +20,7 @@ from gpuhub_replicate.image import COG
 if TYPE_CHECKING:
     from gpuhub_replicate.image import Contents
 
-__all__ = ["cog_config", "cog_push"]
+__all__ = ["cog_config", "cog_push", "write_project"]
 
 _TAIL_LINES = 30
 _SECONDS = 3600
@@ -67,7 +67,7 @@ def cog_push(contents: Contents, env: Mapping[str, str], target: str) -> None:
             next_step='install it, or use the mode "push", which needs neither',
         )
     with tempfile.TemporaryDirectory(prefix="gpuhub-cog-") as folder:
-        _write(contents, env, Path(folder))
+        write_project(contents, env, Path(folder))
         try:
             done = subprocess.run(  # noqa: S603 - the user asked for Cog's CLI
                 [program, "push", target],
@@ -95,8 +95,14 @@ def cog_push(contents: Contents, env: Mapping[str, str], target: str) -> None:
         )
 
 
-def _write(contents: Contents, env: Mapping[str, str], folder: Path) -> None:
-    """Write the project that Cog builds. It makes the schema itself, from ``run.py``."""
+def write_project(contents: Contents, env: Mapping[str, str], folder: Path) -> None:
+    """Write the project that Cog builds. It makes the schema itself, from ``run.py``. Blocks.
+
+    Args:
+        contents: What is in the image.
+        env: Its variables.
+        folder: Existing folder.
+    """
     for path, content in contents.files().items():
         if path.startswith(".cog/"):
             continue

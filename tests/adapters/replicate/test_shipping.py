@@ -18,8 +18,9 @@ from gpuhub.errors import (
     SpecError,
 )
 from gpuhub.scaling import Scaling
-from gpuhub.spec import Image
+from gpuhub.spec import Image, Secret
 from gpuhub_replicate import pushing
+from gpuhub_replicate.export import export
 from tests.adapters.replicate.answers import API, VERSION, deployment, version
 from tests.adapters.replicate.steps import deploy, mutations
 
@@ -147,3 +148,14 @@ def test_cogs_cli_may_fail_or_be_missing(make_lab, api, echo, cog_cli, monkeypat
     (cog_cli / "bin" / "docker").unlink()
     with pytest.raises(DeployFailed, match="docker is not on the path"):
         deploy(lab, echo)
+
+
+def test_a_project_for_cog_is_exported(lab, echo, tmp_path):
+    """What `cog build` takes, without secrets."""
+    secret = Secret.from_local_env("TOKEN")
+    options = {"replicate": {"secrets_in_image": True}}
+    export(lab.plan(echo, env={"A": "1"}, secrets=[secret], options=options), tmp_path)
+    config = json.loads((tmp_path / "cog.yaml").read_text())
+    assert config["run"] == "run.py:Runner"
+    assert config["environment"] == ["A=1", "GPUHUB_TIMEOUT=300"]
+    assert not (tmp_path / ".cog").exists()

@@ -72,6 +72,7 @@ class Container:
 
     Attributes:
         id: ``ta-…``.
+        function_id: Whose it is.
         definition: What it runs.
         gpu: Which card it has; empty on a CPU, or without a place.
         started_at: When it started, and billing began.
@@ -97,6 +98,7 @@ class Container:
     """
 
     id: str
+    function_id: str
     definition: Definition
     started_at: float
     ready_at: float

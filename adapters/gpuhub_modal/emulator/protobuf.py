@@ -195,6 +195,8 @@ class Wire:
     def handlers(self, answers: Mapping[str, Callable[[Any], Any]]) -> Any:
         """Give the service for grpclib's server.
 
+        All other RPCs of Modal's are refused by their name.
+
         Args:
             answers: Coroutine functions by name of the RPC; each takes grpclib's stream.
         """
@@ -202,8 +204,8 @@ class Wire:
         class_of = _module("google.protobuf.message_factory").GetMessageClass
         methods = self.pb.DESCRIPTOR.services_by_name[_SERVICE].methods_by_name
         mapping = {}
-        for name, answer in answers.items():
-            method = methods[name]
+        for name, method in methods.items():
+            answer = answers.get(name) or _unplayed(name)
             cardinality = const.Cardinality
             streams = (
                 cardinality.UNARY_STREAM if method.server_streaming else cardinality.UNARY_UNARY
@@ -343,6 +345,17 @@ def _message(pb: Any, path: str) -> Any:
     for name in nested:
         message = message.nested_types_by_name.get(name) if message is not None else None
     return message
+
+
+def _unplayed(name: str) -> Callable[[Any], Any]:
+    """Give what refuses an RPC."""
+
+    async def refuse(_stream: Any) -> None:
+        grpclib = _module("grpclib")
+        words = f"gpuhub's emulator of Modal does not play {name}"
+        raise grpclib.GRPCError(grpclib.Status.UNIMPLEMENTED, words)
+
+    return refuse
 
 
 def _prefix(enum: str) -> str:

@@ -86,7 +86,7 @@ class ModalEmulator:
             FilePlane(site, store, self._addresses.of_blob),
             ImagePlane(site, store),
             SecretPlane(site, workspace, store),
-            VolumePlane(site, workspace, store),
+            VolumePlane(site, workspace, store, self._addresses.of_blob),
             Logs(site, workspace, self._placement),
         )
         service = Service(site, planes, self._placement.containers.get)

@@ -24,8 +24,8 @@ RPCS = """
     FunctionUpdateSchedulingParams ImageFromId ImageGetByTag ImageGetOrCreate ImageJoinStreaming
     ImagePublish MountBatchedCheckExistence MountGetOrCreate MountPutFile SecretDelete
     SecretGetInfo SecretGetOrCreate SecretList SecretUpdate TaskList TaskResult VolumeCommit
-    VolumeDelete VolumeGetById VolumeGetFile VolumeGetOrCreate VolumeHeartbeat VolumeList
-    VolumeListFiles VolumePutFiles VolumeReload VolumeRemoveFile VolumeRename
+    VolumeDelete VolumeGetById VolumeGetFile VolumeGetFile2 VolumeGetOrCreate VolumeHeartbeat
+    VolumeList VolumeListFiles VolumePutFiles VolumeReload VolumeRemoveFile VolumeRename
     WorkspaceNameLookup
 """
 """Names of the RPCs that are answered, apart by space."""
@@ -274,6 +274,8 @@ FIELDS: Mapping[str, str] = {
     "VolumeDeleteRequest": "volume_id",
     "VolumeGetByIdRequest": "volume_id",
     "VolumeGetByIdResponse": "metadata volume_id",
+    "VolumeGetFile2Request": "len path start volume_id",
+    "VolumeGetFile2Response": "get_urls len size start",
     "VolumeGetFileRequest": "len path start volume_id",
     "VolumeGetFileResponse": "data len size start",
     "VolumeGetOrCreateRequest": "deployment_name environment_name object_creation_type",

@@ -181,9 +181,9 @@ class Containers:
             return self._calling.call(message.function_call_id or message.attempt_token)
 
     def _function(self, container: Container) -> Function:
-        function = self._workspace.functions.get(container.definition.function_id)
+        function = self._workspace.functions.get(container.function_id)
         if function is None:
-            raise missing(f"Function {container.definition.function_id}")
+            raise missing(f"Function {container.function_id}")
         return function
 
     def _item(self, entry: Input) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from gpuhub_modal.emulator.store.volumes import Volume
 
 __all__ = ["SecretPlane", "VolumePlane"]
+
+_BLOCK = 8 << 20
 
 
 class SecretPlane:
@@ -124,13 +127,17 @@ class VolumePlane:
         site: What all parts share.
         workspace: Its environments.
         store: The volumes, and the files that are put into them.
+        address: Gives the address of a blob; starts to serve them.
     """
 
-    def __init__(self, site: Site, workspace: Workspace, store: Store) -> None:
+    def __init__(
+        self, site: Site, workspace: Workspace, store: Store, address: Callable[[str], str]
+    ) -> None:
         self._site = site
         self._workspace = workspace
         self._volumes = store.volumes
         self._files = store.files
+        self._address = address
 
     @rpc("VolumeGetOrCreate", "volume", caller="anyone")
     async def get_or_create(self, asked: Asked) -> Any:
@@ -242,6 +249,28 @@ class VolumePlane:
             return self._site.pb.VolumeGetFileResponse(
                 data=part, size=len(content), start=message.start, len=len(part)
             )
+
+    @rpc("VolumeGetFile2", "find", caller="anyone")
+    async def get_blocks(self, asked: Asked) -> Any:
+        """Tell where to download a part of a file, block by block."""
+        message = asked.message
+        with self._site.change():
+            path = self._volumes.get(message.volume_id).path(message.path)
+            if not path.is_file():
+                raise missing(f"file {message.path}")
+            content = path.read_bytes()
+            end = message.start + message.len if message.len else len(content)
+            part = content[message.start : end]
+            head = _BLOCK - message.start % _BLOCK
+            edges = [0, *range(head, len(part), _BLOCK), len(part)]
+            blocks = [part[first:last] for first, last in pairwise(edges)]
+            blobs = [self._files.keep(block) for block in blocks if block]
+        return self._site.pb.VolumeGetFile2Response(
+            get_urls=[self._address(each) for each in blobs],
+            size=len(content),
+            start=message.start,
+            len=len(part),
+        )
 
     @rpc("VolumeListFiles", "list", caller="anyone")
     async def list_files(self, asked: Asked) -> AsyncIterator[Any]:

@@ -78,6 +78,12 @@ class Files:
         self.blobs[blob.id] = blob
         return blob
 
+    def keep(self, content: bytes) -> str:
+        """Make a blob of these bytes, to be downloaded; give its id."""
+        blob = self.new_blob(len(content), "")
+        blob.content = content
+        return blob.id
+
     def upload(self, blob_id: str, content: bytes) -> str | None:
         """Take the bytes of a blob; give their MD5, or ``None`` if they are not what was announced.
 

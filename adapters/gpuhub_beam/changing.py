@@ -85,9 +85,12 @@ async def switched(
 
     Raises:
         NotFound: Beam does not keep that version.
+        AdapterNotInstalled: It has a schedule, and grpcio is not installed.
     """
     name = await gateway.look(io, ref.name)
     release = _release(name, version, ref)
+    if any(part.env.get(SCHEDULE) for part in release.parts):
+        scheduler.require()
     for part in reversed(release.parts):
         if not part.active:
             await _change(io, part, "start")

@@ -32,7 +32,10 @@ async def deploy(
     Raises:
         DeployFailed: The image's build failed.
         ProviderError: Beam or its storage refused.
+        AdapterNotInstalled: A schedule is asked for, and grpcio is not installed.
     """
+    if plan.spec.schedule is not None:
+        scheduler.require()
     if previous is not None and previous.data.get("made") == plan.fingerprint:
         return previous  # complete and active: only older versions were left running
     steps: dict[str, Any] = {"gpuhub": {"fingerprint": plan.fingerprint}}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from gpuhub.errors import BadRequest, MalformedResponse, SpecError
-from gpuhub_beam.unary import call, fields_of, message
+from gpuhub_beam.unary import call, fields_of, message, require_grpc
 
 if TYPE_CHECKING:
     from pydantic import SecretStr
@@ -72,6 +72,14 @@ class Scheduler:
     def __init__(self, url: str, token: Callable[[], SecretStr]) -> None:
         self.url = url
         self._token = token
+
+    def require(self) -> None:
+        """See that schedules can be made, before anything else is.
+
+        Raises:
+            AdapterNotInstalled: grpcio is not installed.
+        """
+        require_grpc()
 
     async def follow(self, io: Io, stub: str, line: str, deployment: str) -> None:
         """Let a deployment run at the times of a cron line; an earlier line of it is replaced.

@@ -1,33 +1,45 @@
-"""One gRPC call over HTTP/2, by hand: Beam makes schedules in no other way.
+"""One gRPC call: Beam makes schedules in no other way.
 
-As much of HTTP/2 (RFC 9113) and of gRPC's wire form as a single unary call needs: header fields are
-sent literally, without Huffman codes or tables, and those of the answer are not read, since the
-gateway says in the message whether it worked. A connection for each call, which is rare.
+grpcio carries it, and is needed for functions with a schedule only: the extra ``beam`` brings it.
+The message has three texts and the answer a number and a text: they are read and written here.
 """
 
 from __future__ import annotations
 
-import socket
-import ssl
-import struct
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from gpuhub.errors import ConfigError, ProviderUnavailable
+from gpuhub.errors import AdapterNotInstalled, AuthFailed, ConfigError, ProviderUnavailable
 
-__all__ = ["call", "fields_of", "message"]
+if TYPE_CHECKING:
+    from gpuhub.errors import ProviderError
 
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _GOAWAY = 0, 1, 3, 4, 6, 7
-_END_STREAM, _ACK, _END_HEADERS, _PADDED = 0x1, 0x1, 0x4, 0x8
-_NO_PUSH = struct.pack(">HI", 2, 0)
+__all__ = ["call", "fields_of", "message", "require_grpc"]
+
 _TIMEOUT_S = 30.0
 _PORTS = {"http": 1993, "https": 443}
 
 
+def require_grpc() -> Any:
+    """Import grpcio.
+
+    Raises:
+        AdapterNotInstalled: It is not installed.
+    """
+    try:
+        import grpc
+    except ImportError as error:
+        raise AdapterNotInstalled(
+            f"schedule: Beam takes schedules over gRPC only, which needs grpcio: {error}",
+            next_step='pip install "gpuhub-sdk[beam]"',
+            provider="beam",
+        ) from error
+    return grpc
+
+
 def call(url: str, route: str, body: bytes, token: str) -> bytes:
-    """Call a method and give its answer's message. Blocks.
+    """Call a method and give its answer's message. Blocks; sent once.
 
     Args:
         url: ``http://host:1993`` or ``https://host:443``.
@@ -36,9 +48,30 @@ def call(url: str, route: str, body: bytes, token: str) -> bytes:
         token: Bearer token.
 
     Raises:
+        AdapterNotInstalled: grpcio is not installed.
+        AuthFailed: The token is refused.
         ConfigError: The address is none.
-        ProviderUnavailable: There was no answer, or one without a message.
+        ProviderUnavailable: There was no answer.
     """
+    grpc = require_grpc()
+    place, is_secure = _place(url)
+    made = (
+        grpc.secure_channel(place, grpc.ssl_channel_credentials())
+        if is_secure
+        else grpc.insecure_channel(place)
+    )
+    with made as channel:
+        method = channel.unary_unary(route)
+        try:
+            answer: bytes = method(
+                body, timeout=_TIMEOUT_S, metadata=(("authorization", f"Bearer {token}"),)
+            )
+        except grpc.RpcError as error:
+            raise _failed(grpc, error, place, route) from None
+    return answer
+
+
+def _place(url: str) -> tuple[str, bool]:
     parts = urlsplit(url)
     if parts.scheme not in _PORTS or not parts.hostname:
         raise ConfigError(
@@ -46,97 +79,26 @@ def call(url: str, route: str, body: bytes, token: str) -> bytes:
             next_step="correct it in gpuhub.toml or GPUHUB_BEAM_GRPC_URL",
             provider="beam",
         )
-    host, port = parts.hostname, parts.port or _PORTS[parts.scheme]
-    try:
-        with closing(_connected(parts.scheme, host, port)) as connection:
-            headers = _headers(parts.scheme, f"{host}:{port}", route, token)
-            connection.sendall(
-                _PREFACE
-                + _frame(_SETTINGS, 0, 0, _NO_PUSH)
-                + _frame(_HEADERS, _END_HEADERS, 1, headers)
-                + _frame(_DATA, _END_STREAM, 1, struct.pack(">BI", 0, len(body)) + body)
-            )
-            answer = _answer(connection)
-    except OSError as error:
-        raise _unavailable(f"{host}:{port}", route, str(error)) from None
-    if len(answer) < 5 or len(answer) < 5 + struct.unpack(">I", answer[1:5])[0]:
-        raise _unavailable(f"{host}:{port}", route, "it answered without a message")
-    return answer[5:]
+    port = parts.port or _PORTS[parts.scheme]
+    return f"{parts.hostname}:{port}", parts.scheme == "https"
 
 
-def _unavailable(place: str, route: str, why: str) -> ProviderUnavailable:
+def _failed(grpc: Any, error: Any, place: str, route: str) -> ProviderError:
+    code = error.code()
+    if code in (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED):
+        return AuthFailed(
+            f"Beam's gateway at {place} refuses the token: {error.details()}",
+            provider="beam",
+            code=code.name,
+            next_step="set BEAM_TOKEN to a token of that gateway",
+        )
     return ProviderUnavailable(
-        f"Beam's gateway did not answer {route} at {place}: {why}",
+        f"Beam's gateway did not answer {route} at {place}: {code.name}: {error.details()}",
         provider="beam",
+        code=code.name,
         accepted=None,
-        next_step="check grpc_url in [providers.beam] and BEAM_TOKEN; the gateway's log says more",
+        next_step="check grpc_url in [providers.beam]; the gateway's log says more",
     )
-
-
-def _connected(scheme: str, host: str, port: int) -> socket.socket:
-    plain = socket.create_connection((host, port), timeout=_TIMEOUT_S)
-    if scheme == "http":
-        return plain
-    context = ssl.create_default_context()
-    context.set_alpn_protocols(["h2"])
-    return context.wrap_socket(plain, server_hostname=host)
-
-
-def _headers(scheme: str, authority: str, route: str, token: str) -> bytes:
-    fields = {
-        ":method": "POST",
-        ":scheme": scheme,
-        ":path": route,
-        ":authority": authority,
-        "content-type": "application/grpc",
-        "te": "trailers",
-        "authorization": f"Bearer {token}",
-    }
-    return b"".join(b"\0" + _text(name) + _text(value) for name, value in fields.items())
-
-
-def _text(text: str) -> bytes:
-    """Write a string of HPACK: its length in a prefix of seven bits, then itself."""
-    raw = text.encode("ascii", "replace")
-    if len(raw) < 127:
-        return bytes([len(raw)]) + raw
-    rest, length = len(raw) - 127, [127]
-    while rest >= 128:
-        length.append(rest % 128 + 128)
-        rest //= 128
-    return bytes([*length, rest]) + raw
-
-
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
-    return struct.pack(">I", len(payload))[1:] + struct.pack(">BBI", kind, flags, stream) + payload
-
-
-def _answer(connection: socket.socket) -> bytes:
-    """Read frames until the stream ends; give its data."""
-    found = b""
-    while True:
-        head = _exactly(connection, 9)
-        kind, flags = head[3], head[4]
-        payload = _exactly(connection, int.from_bytes(head[:3], "big"))
-        if kind in (_SETTINGS, _PING) and not flags & _ACK:
-            connection.sendall(_frame(kind, _ACK, 0, payload if kind == _PING else b""))
-        elif kind in (_RESET, _GOAWAY):
-            raise ConnectionError("it ended the connection")
-        elif kind == _DATA:
-            padding = 1 + payload[0] if flags & _PADDED else 0
-            found += payload[1 : len(payload) + 1 - padding] if padding else payload
-        if kind in (_DATA, _HEADERS) and flags & _END_STREAM:
-            return found
-
-
-def _exactly(connection: socket.socket, size: int) -> bytes:
-    found = b""
-    while len(found) < size:
-        piece = connection.recv(size - len(found))
-        if not piece:
-            raise ConnectionError("it closed the connection")
-        found += piece
-    return found
 
 
 # --------------------------------------------------------------------------------- protobuf

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from gpuhub.errors import AdapterNotInstalled
 from gpuhub.testing.emulator import BilledSeconds, Fault, FaultKind, HttpEmulator, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
 from gpuhub_beam.emulator.bridge import Bridge
@@ -111,7 +112,10 @@ class BeamEmulator:
         if self._bridge is not None:
             return urls | {"grpc_url": f"http://{self.grpc_address}"}
         if self._small_grpc is None:
-            self._small_grpc = SmallGrpc(url)
+            try:
+                self._small_grpc = SmallGrpc(url)
+            except AdapterNotInstalled:  # an adapter without grpcio refuses schedules itself
+                return urls
             self._small_address = self._small_grpc.start()
         return urls | {"grpc_url": f"http://{self._small_address}"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,15 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from gpuhub import _drive
-from gpuhub.errors import BadRequest, ConfigError, MalformedResponse, ProviderUnavailable, SpecError
+from gpuhub.errors import (
+    AdapterNotInstalled,
+    AuthFailed,
+    BadRequest,
+    ConfigError,
+    MalformedResponse,
+    ProviderUnavailable,
+    SpecError,
+)
 from gpuhub.spec import Schedule
 from gpuhub_beam import schedule
 from gpuhub_beam.schedule import ROUTE, Scheduler, grpc_address, when
@@ -130,7 +139,7 @@ def test_the_call_on_a_real_server(real_server):
     _drive.run(scheduler.follow(FakeIo(), "stub", "* * * * *", "dep"))  # type: ignore[arg-type]
     with pytest.raises(BadRequest, match="stub bad dep"):
         _drive.run(scheduler.follow(FakeIo(), "stub", "bad", "dep"))  # type: ignore[arg-type]
-    with pytest.raises(ProviderUnavailable, match="without a message") as caught:
+    with pytest.raises(AuthFailed, match="refuses the token") as caught:
         call(real_server, ROUTE, b"", "wrong-token")
     assert "wrong-token" not in str(caught.value)
 
@@ -160,3 +169,10 @@ def test_an_answer_that_is_none(monkeypatch):
     scheduler = Scheduler("http://x:1", lambda: SecretStr("t"))
     with pytest.raises(MalformedResponse):
         _drive.run(scheduler.follow(FakeIo(), "a", "b", "c"))  # type: ignore[arg-type]
+
+
+def test_without_grpcio_nothing_is_begun(monkeypatch):
+    """The extra is named, before a deploy has sent anything."""
+    monkeypatch.setitem(sys.modules, "grpc", None)
+    with pytest.raises(AdapterNotInstalled, match=r"gpuhub-sdk\[beam\]"):
+        Scheduler("http://x:1", lambda: SecretStr("t")).require()

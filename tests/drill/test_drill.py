@@ -226,6 +226,13 @@ class TestBeam(Drill):
     adapter = "gpuhub_beam"
 
 
+class TestReplicate(Drill):
+    """Replicate's emulator."""
+
+    name = "replicate"
+    adapter = "gpuhub_replicate"
+
+
 class TestRunPod(Drill):
     """RunPod's emulator."""
 

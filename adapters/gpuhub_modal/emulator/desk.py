@@ -67,6 +67,7 @@ class Desk:
 
     def accept_output(self, container: Container, entry: Input, sent: Any) -> None:
         """Take the output of an input: Modal's ``FunctionPutOutputsItem``."""
+        container.log.collect()
         if entry.container is not container:
             self._let_go(container, entry)  # cancelled, or given to another meanwhile
             return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -92,10 +94,11 @@ class ContainerLog:
         new = file.read()
         if not new:
             return
+        ago_s = max(0.0, time.time() - os.fstat(file.fileno()).st_mtime)  # since it was written
         *lines, rest = (self._rests.get(source, b"") + new).split(b"\n")
         self._rests[source] = rest
         for line in lines:
-            self._add(source, line.decode("utf-8", "replace"))
+            self._add(source, line.decode("utf-8", "replace"), ago_s)
 
-    def _add(self, source: Source, text: str) -> None:
-        self.lines.append(Line(source, f"{text}\n", self._wall(), *self._ids))
+    def _add(self, source: Source, text: str, ago_s: float = 0.0) -> None:
+        self.lines.append(Line(source, f"{text}\n", self._wall() - ago_s, *self._ids))

@@ -191,9 +191,8 @@ class Stub:
 
     def __init__(self, lab: Laboratory) -> None:
         from modal._utils.async_utils import synchronizer
-        from modal_proto import api_pb2
 
-        self.pb = api_pb2
+        self.pb: Any = pytest.importorskip("modal_proto.api_pb2")
         self._lab = lab
         self._synchronizer = synchronizer
         self._client = synchronizer._translate_in(lab.client)

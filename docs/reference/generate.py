@@ -24,7 +24,7 @@ from gpuhub.adapter import Feature
 
 HERE = Path(__file__).parent
 WIDTH = 100
-PROVIDERS = ("mock", "runpod")
+PROVIDERS = ("mock", "modal", "runpod", "beam", "baseten", "replicate")
 PAGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "functions": ("Decorators and functions", ("function", "Function", "web", "WebApp")),
     "endpoints": (

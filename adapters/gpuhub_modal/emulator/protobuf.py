@@ -262,6 +262,7 @@ class Wire:
                     function_name=method.function_name,
                     function_type=method.function_type,
                     is_method=True,
+                    use_method_name=name,
                     function_schema=method.function_schema,
                     supported_input_formats=method.supported_input_formats,
                     supported_output_formats=method.supported_output_formats,

@@ -179,7 +179,7 @@ FIELDS: Mapping[str, str] = {
     "FunctionGetSchedulingParamsResponse": "autoscaler_configuration",
     "FunctionHandleMetadata": (
         "app_id definition_id function_name function_schema function_type is_method "
-        "supported_input_formats supported_output_formats web_url"
+        "supported_input_formats supported_output_formats use_method_name web_url"
     ),
     "FunctionInput": "args args_blob_id data_format method_name",
     "FunctionLookupError": "reason",

@@ -53,7 +53,7 @@ def call_state(deployment: str, answer: Mapping[str, Any]) -> CallState:
     phase = _PHASES.get(status)
     if phase is None:
         raise malformed(f"the prediction {call.id} is in the unknown state {status!r}")
-    is_ours = _runs_our_runner(answer)
+    is_ours = _runs_our_runner(deployment, answer)
     words = str(answer.get("error") or "")
     problem: GpuHubError | None = None
     output = None
@@ -73,8 +73,10 @@ def call_state(deployment: str, answer: Mapping[str, Any]) -> CallState:
     )
 
 
-def _runs_our_runner(answer: Mapping[str, Any]) -> bool:
+def _runs_our_runner(deployment: str, answer: Mapping[str, Any]) -> bool:
     given = answer.get("input")
+    if given is None:
+        return deployment.startswith(DEPLOYMENTS)
     return isinstance(given, Mapping) and set(given) == {INPUT}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import CallState, CancelReceipt, Phase
@@ -43,7 +44,7 @@ async def stream(
 ) -> AsyncIterator[bytes]:
     """Post one prediction and yield what comes out. Leaving early cancels it."""
     ends = None if options.budget_s is None else io.now() + options.budget_s * 0.95
-    prediction = await begin(io, ref, payload, _without_wait(options))
+    prediction = await begin(io, ref, payload, replace(options, wait_s=0.0))
     state = call_state(ref.address, prediction)
     chunks = _Envelopes() if speaks_envelopes(ref) else _Texts()
     has_ended = False
@@ -79,12 +80,6 @@ async def stream(
         if not has_ended:
             with suppress(GpuHubError):
                 await cancel(io, state.ref)
-
-
-def _without_wait(options: CallOptions) -> CallOptions:
-    from dataclasses import replace
-
-    return replace(options, wait_s=0.0)
 
 
 def _is_over(io: Io, ends: float | None) -> bool:

@@ -28,7 +28,7 @@ _EMULATED = {
     Feature.WARM: "a prediction that the worker answers without running the function; billed",
     Feature.DELETE: (
         "switched off at once (0 instances); Replicate removes a deployment only after 15 minutes"
-        " without use, which a later `gpuhub delete` or doctor finishes"
+        " without use: `gpuhub doctor` does it then"
     ),
 }
 

@@ -116,16 +116,12 @@ def is_foreign(deployment: str) -> bool:
 
 
 def call_state(call: CallRef, output: Output) -> CallState:
-    """Give the state of a call from what Modal says about its end.
-
-    Raises:
-        MalformedResponse: The result is nothing that a function of gpuhub's returns.
-    """
+    """Give the state of a call from what Modal says about its end."""
     if not output.status:
         phase = Phase.QUEUED if output.is_known else Phase.EXPIRED
         return CallState(call, phase)
     if output.status == "SUCCESS":
-        return CallState(call, Phase.SUCCEEDED, output=_result(call, output))
+        return _with_result(call, output)
     if output.status == "TIMEOUT":
         return CallState(call, Phase.TIMED_OUT, detail=output.exception)
     if output.status == "TERMINATED":
@@ -135,20 +131,21 @@ def call_state(call: CallRef, output: Output) -> CallState:
     return CallState(call, Phase.FAILED, error=_failure(call, output), detail=output.exception)
 
 
-def _result(call: CallRef, output: Output) -> bytes:
+def _with_result(call: CallRef, output: Output) -> CallState:
     try:
         value = plain_value(output.data)  # gpuhub asks in pickle, and is answered so
-        if isinstance(value, bytes) and not is_foreign(call.deployment):
-            return value
-        return as_json(value)
+        is_envelope = isinstance(value, bytes) and not is_foreign(call.deployment)
+        result = value if is_envelope else as_json(value)
     except NotPlain as error:
-        raise MalformedResponse(
+        problem = CallFailed(
             f"the call ended, but its result cannot be read as JSON: it is {error}",
+            call_id=str(call),
             provider="modal",
-            accepted=None,
             next_step="have the function return text, numbers, lists and dictionaries; or call it"
             " with the modal package",
-        ) from error
+        )
+        return CallState(call, Phase.FAILED, error=problem)
+    return CallState(call, Phase.SUCCEEDED, output=result)
 
 
 def stream_item(data: bytes, *, foreign: bool) -> bytes:

@@ -71,8 +71,12 @@ class Laboratory:
 
     def close(self) -> None:
         """Close the client and stop."""
-        self.client.close()
+        self.close_client(self.client)
         self.emulator.stop()
+
+    def close_client(self, client: Any) -> None:
+        """Close a client; before 1.6.4 its ``close`` was private."""
+        (getattr(client, "close", None) or client._close)()
 
 
 @pytest.fixture

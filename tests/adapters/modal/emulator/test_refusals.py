@@ -96,7 +96,7 @@ class TestTokens:
         with pytest.raises(lab.modal.exception.AuthError, match="invalid") as caught:
             client.hello()
         assert token[1] not in str(caught.value)
-        client.close()
+        lab.close_client(client)
 
     def test_none(self, lab: Laboratory) -> None:
         """Modal's client for signing up sends none."""

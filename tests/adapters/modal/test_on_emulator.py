@@ -1,0 +1,287 @@
+"""What the contract suite does not ask: Modal's own ways, over the emulator. Needs the SDK."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+import gpuhub
+from gpuhub.adapter import Phase
+from gpuhub.errors import (
+    AuthFailed,
+    BadRequest,
+    CallFailed,
+    CallTimedOut,
+    DeployFailed,
+    RemoteError,
+    UnsupportedSetting,
+)
+from gpuhub.workspace import Workspace
+from gpuhub_modal.emulator import EmulatorOptions, ModalEmulator
+
+modal = pytest.importorskip("modal", reason="needs the SDK: run in .venv-modal")
+pytestmark = pytest.mark.sdk
+
+PROJECT = Path(__file__).parent / "on_emulator"
+TOKEN = ("ak-mine", "as-mine")
+
+
+@pytest.fixture
+def make_emulator() -> Iterator[Callable[..., ModalEmulator]]:
+    """Start emulators of Modal; arguments are their options."""
+    started: list[ModalEmulator] = []
+
+    def make(**options: Any) -> ModalEmulator:
+        started.append(ModalEmulator(EmulatorOptions(**options)))
+        started[-1].start()
+        return started[-1]
+
+    yield make
+    for emulator in started:
+        emulator.stop()
+
+
+@pytest.fixture
+def open_workspace(tmp_path: Path) -> Iterator[Callable[..., Workspace]]:
+    """Open workspaces on an emulator."""
+    opened: list[Workspace] = []
+
+    def make(emulator: ModalEmulator, token: tuple[str, str] = TOKEN, **options: Any) -> Workspace:
+        state = tmp_path / f"state-{len(opened)}"
+        environ = {"MODAL_TOKEN_ID": token[0], "MODAL_TOKEN_SECRET": token[1]}
+        workspace = Workspace(
+            "modal",
+            app="mine",
+            root=PROJECT,
+            provider_options={"server_url": emulator.url, **options},
+            environ={**environ, "GPUHUB_STATE_DIR": str(state)},
+            clock=emulator.clock,
+        )
+        opened.append(workspace)
+        return workspace
+
+    yield make
+    for workspace in opened:
+        workspace.close()
+
+
+@pytest.fixture(scope="module")
+def shop() -> Iterator[ModuleType]:
+    """Functions that are deployed."""
+    sys.path.insert(0, str(PROJECT))
+    yield importlib.import_module("modal_corner")
+    sys.path.remove(str(PROJECT))
+    del sys.modules["modal_corner"]
+
+
+def sent(emulator: ModalEmulator, name: str) -> list[Any]:
+    """The messages of one RPC, as JSON."""
+    return [each.json for each in emulator.requests if each.path == f"/{name}"]
+
+
+@pytest.fixture
+def plain_client(make_emulator: Callable[..., ModalEmulator]) -> Iterator[Any]:
+    """A client of the SDK's alone, on the emulator that it gives too."""
+    from gpuhub_modal.loop import waited
+    from gpuhub_modal.sdk import close_client, handle_of, open_client
+
+    emulator = make_emulator()
+    client = waited(open_client(emulator.url, TOKEN))
+    yield emulator, handle_of(client)
+    waited(close_client(client))
+
+
+def test_two_workspaces_share_nothing(make_emulator, open_workspace, shop):
+    """Two servers and two tokens in one process; neither is asked with the other's."""
+    first = make_emulator(tokens={"ak-1": "as-1"})
+    second = make_emulator(tokens={"ak-2": "as-2"})
+    workspaces = [
+        open_workspace(first, ("ak-1", "as-1")),
+        open_workspace(second, ("ak-2", "as-2")),
+    ]
+    function = gpuhub.function(name="echo")(shop.echo)
+    endpoints = [function.in_workspace(each).deploy() for each in workspaces]
+    for number, endpoint in enumerate(endpoints):
+        assert endpoint.invoke(number) == number
+    assert len(sent(first, "FunctionMap")) == len(sent(second, "FunctionMap")) == 1
+    with pytest.raises(AuthFailed):
+        function.in_workspace(open_workspace(first, ("ak-2", "as-2"))).deploy()
+
+
+def test_retries_are_modals_own(make_emulator, open_workspace, shop, tmp_path):
+    """A run that raised is run again; in the end the user's exception is there in full."""
+    workspace = open_workspace(make_emulator())
+    flaky = gpuhub.function(name="flaky", retries=2)(shop.flaky).in_workspace(workspace)
+    endpoint = flaky.deploy()
+    assert endpoint.invoke(str(tmp_path / "runs"), 2) == 3
+    with pytest.raises(RemoteError, match="not yet: 3") as caught:
+        endpoint.invoke(str(tmp_path / "others"), 9)
+    assert caught.value.error_type == "ValueError"
+    assert "in flaky" in caught.value.remote_traceback
+
+
+def test_batches_are_modals_own(make_emulator, open_workspace, shop):
+    """Calls that come together are one run."""
+    workspace = open_workspace(make_emulator())
+    batching = gpuhub.Batching(max_size=4, wait=0.5)
+    sizes = gpuhub.function(name="sizes", batching=batching)(shop.sizes).in_workspace(workspace)
+    calls = [sizes.deploy().spawn(number) for number in range(4)]
+    assert [call.result(timeout=600) for call in calls] == [4, 4, 4, 4]
+
+
+def test_a_web_function_needs_a_proxy_token(make_emulator, open_workspace, shop):
+    """Other than the API's; the error of Modal's proxy is the visitor's."""
+    from urllib.error import HTTPError
+    from urllib.request import Request, urlopen
+
+    emulator = make_emulator(proxy_tokens={"wk-1": "ws-1"})
+    workspace = open_workspace(emulator)
+    endpoint = gpuhub.web(name="site")(shop.site).in_workspace(workspace).deploy()
+    assert endpoint.url is not None
+    with pytest.raises(HTTPError, match="401"):
+        urlopen(endpoint.url)  # noqa: S310 - loopback
+    headers = {"Modal-Key": "wk-1", "Modal-Secret": "ws-1"}
+    request = Request(f"{endpoint.url}/hello", headers=headers)  # noqa: S310 - loopback
+    with urlopen(request) as answer:  # noqa: S310 - loopback
+        assert answer.read() == b"/hello"
+    with pytest.raises(UnsupportedSetting, match="web function"):
+        endpoint.invoke()
+
+
+def test_a_time_limit_is_modals(make_emulator, open_workspace, shop):
+    """It ends the run, in virtual time here."""
+    emulator = make_emulator()
+    emulator.fail("timeout", on="submit")
+    workspace = open_workspace(emulator)
+    endpoint = gpuhub.function(name="echo", timeout=30)(shop.echo).in_workspace(workspace).deploy()
+    with pytest.raises(CallTimedOut, match="longer than its timeout"):
+        endpoint.invoke(1)
+
+
+def test_results_are_kept_for_seven_days(make_emulator, open_workspace, shop):
+    """Then they have expired."""
+    emulator = make_emulator()
+    workspace = open_workspace(emulator)
+    endpoint = gpuhub.function(name="echo")(shop.echo).in_workspace(workspace).deploy()
+    call = endpoint.spawn("kept")
+    assert call.result(timeout=60) == "kept"
+    emulator.clock.advance(6.9 * 86_400)
+    assert call.state().phase is Phase.SUCCEEDED
+    emulator.clock.advance(86_400)
+    assert call.state().phase is Phase.EXPIRED
+
+
+def test_a_build_is_told_while_it_runs(make_emulator, open_workspace, shop, caplog, capfd):
+    """To the logger; the SDK prints nothing."""
+    emulator = make_emulator()
+    image = gpuhub.Image(python="3.11", pip=["tinydb==4.8.2"])
+    function = gpuhub.function(name="echo", image=image)(shop.echo)
+    emulator.fail("crash", on="deploy")
+    with caplog.at_level(logging.INFO, "gpuhub"), pytest.raises(DeployFailed) as caught:
+        function.in_workspace(open_workspace(emulator)).deploy()
+    assert caught.value.log_tail
+    told = [each.getMessage() for each in caplog.records if "build:" in each.getMessage()]
+    assert [each.partition("build: ")[2] for each in told][-1] == caught.value.log_tail[-1]
+    printed = capfd.readouterr()
+    assert (printed.out, printed.err) == ("", "")
+
+
+def test_an_app_of_somebody_else_is_left_alone(plain_client, open_workspace, shop):
+    """A deploy would drop its functions."""
+    emulator, client = plain_client
+    app = modal.App("mine-echo", include_source=False)
+    app.function(name="theirs", serialized=True)(lambda: 1)
+    app.deploy(client=client)
+    function = gpuhub.function(name="echo")(shop.echo).in_workspace(open_workspace(emulator))
+    with pytest.raises(BadRequest, match="theirs"):
+        function.deploy()
+    assert modal.Function.from_name("mine-echo", "theirs", client=client).remote() == 1
+
+
+def test_functions_that_gpuhub_did_not_make(plain_client, open_workspace):
+    """By name: a function, a generator, an error, and a result that is no JSON."""
+    emulator, client = plain_client
+    app = modal.App("theirs", include_source=False)
+
+    def double(x: int) -> dict[str, int]:
+        if x < 0:
+            raise ValueError("negative")
+        return {"x": 2 * x}
+
+    def count(n: int) -> Iterator[int]:
+        yield from range(n)
+
+    for each in (double, count):
+        app.function(name=each.__name__, serialized=True)(each)
+    app.function(name="strange", serialized=True)(lambda: {1, 2})
+    app.deploy(client=client)
+    workspace = open_workspace(emulator)
+
+    def connected(name: str) -> Any:
+        return gpuhub.Endpoint.connect(f"modal://theirs/{name}", workspace=workspace)
+
+    assert connected("double").invoke(x=21) == {"x": 42}
+    assert list(connected("count").stream(n=3)) == [0, 1, 2]
+    with pytest.raises(RemoteError, match="negative") as caught:
+        connected("double").invoke(x=-1)
+    assert caught.value.error_type == "ValueError"
+    with pytest.raises(CallFailed, match="cannot be read as JSON: it is set"):
+        connected("strange").invoke()
+
+
+def test_a_plain_client_calls_what_gpuhub_deployed(plain_client, open_workspace, shop):
+    """By name, with arguments by name, as the documentation says."""
+    emulator, client = plain_client
+    gpuhub.function(name="echo")(shop.echo).in_workspace(open_workspace(emulator)).deploy()
+    function = modal.Function.from_name("mine-echo", "echo", client=client)
+    assert function.remote(value="hi") == {"result": "hi"}
+
+
+def test_what_modal_learns_about_git(make_emulator, open_workspace, shop, tmp_path, monkeypatch):
+    """As the documentation says: with a repository here, and how to prevent it."""
+    workspace = open_workspace(emulator := make_emulator())
+    identity = {
+        f"GIT_{who}_{what}": value
+        for who in ("AUTHOR", "COMMITTER")
+        for what, value in (("NAME", "Ada"), ("EMAIL", "ada@example.com"))
+    }
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "begin"]):
+        environment = {**os.environ, **identity, "GIT_CONFIG_GLOBAL": os.devnull}
+        subprocess.run(["git", *command], cwd=tmp_path, env=environment, check=True)
+    monkeypatch.chdir(tmp_path)
+    gpuhub.function(name="echo")(shop.echo).in_workspace(workspace).deploy()
+    monkeypatch.setenv("GIT_DIR", "/nonexistent")
+    gpuhub.function(name="flaky")(shop.flaky).in_workspace(workspace).deploy()
+    first, second = sent(emulator, "AppPublish")
+    assert "ada@example.com" in str(first)
+    assert "ada@example.com" not in str(second)
+
+
+def test_deploying_without_a_change_sends_nothing(make_emulator, open_workspace, shop):
+    """Not even on another machine: the app's tags say what is deployed."""
+    emulator = make_emulator()
+    function = gpuhub.function(name="echo", env={"A": "1"})(shop.echo)
+    function.in_workspace(open_workspace(emulator)).deploy()
+    function.in_workspace(open_workspace(emulator)).deploy()
+    assert len(sent(emulator, "AppPublish")) == 1
+
+
+def test_scaling_survives_no_deploy(make_emulator, open_workspace, shop):
+    """The declared limits are sent again, though nothing else changed."""
+    emulator = make_emulator()
+    workspace = open_workspace(emulator)
+    scaling = gpuhub.Scaling(max_workers=2)
+    function = gpuhub.function(name="echo", scaling=scaling)(shop.echo).in_workspace(workspace)
+    endpoint = function.deploy()
+    endpoint.scale(max_workers=5)
+    assert endpoint.status().scaling["max_workers"] == 5
+    assert function.deploy().status().scaling["max_workers"] == 2

@@ -31,9 +31,15 @@ def secret(emulator: Any, _urls: dict[str, str]) -> None:
     emulator.secrets["TRIAGE_KEY"] = SECRET
 
 
+def modal(emulator: Any, _urls: dict[str, str]) -> None:
+    """Make the secret, which is a group of variables at Modal."""
+    emulator.set_secret("TRIAGE_KEY", {"TRIAGE_KEY": SECRET})
+
+
 PREPARE: dict[str, Callable[[Any, dict[str, str]], None]] = {
     "baseten": secret,
     "beam": secret,
+    "modal": modal,
     "runpod": runpod,
 }
 
@@ -45,7 +51,8 @@ def main() -> None:
     urls = dict(emulator.start())
     try:
         PREPARE.get(name, lambda *_: None)(emulator, urls)
-        print(json.dumps({f"GPUHUB_{name}_{key}".upper(): url for key, url in urls.items()}))
+        variables = {f"GPUHUB_{name}_{key}".upper(): url for key, url in urls.items()}
+        print(json.dumps(variables))
         sys.stdout.flush()
         sys.stdin.read()
         print(json.dumps({"orphans": emulator.orphans()}), flush=True)

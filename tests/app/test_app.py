@@ -21,6 +21,8 @@ SECRET = "made-up-triage-key"
 CREDENTIALS = {
     "BASETEN_API_KEY": "made-up",
     "BEAM_TOKEN": "made-up",
+    "MODAL_PROXY_TOKEN_ID": "wk-made-up",
+    "MODAL_PROXY_TOKEN_SECRET": "ws-made-up",
     "MODAL_TOKEN_ID": "ak-made-up",
     "MODAL_TOKEN_SECRET": "as-made-up",
     "REPLICATE_API_TOKEN": "made-up",

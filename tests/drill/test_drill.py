@@ -5,6 +5,7 @@ Each fault ends in an outcome, kept by provider in ``outcomes`` and shown in ``d
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import signal
 import subprocess
@@ -224,6 +225,17 @@ class TestBeam(Drill):
 
     name = "beam"
     adapter = "gpuhub_beam"
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("modal") is None,
+    reason="needs modal: .venv-modal/bin/python -m pytest tests/drill -k Modal",
+)
+class TestModal(Drill):
+    """Modal's emulator, which its SDK reaches from this process."""
+
+    name = "modal"
+    adapter = "gpuhub_modal"
 
 
 class TestReplicate(Drill):

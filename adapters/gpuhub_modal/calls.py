@@ -52,7 +52,7 @@ class Calls:
         if ref.data["kind"] == "generator":
             raise _misused(ref, "gives a stream", "stream it")
         call = await self._start(io, ref, payload, kind, options)
-        return CallState(call, Phase.QUEUED, poll_after=0.0)
+        return CallState(call, Phase.QUEUED)
 
     async def warm(self, io: Io, ref: DeploymentRef) -> None:
         """Start a container with a call that ends before the user's function."""
@@ -66,7 +66,7 @@ class Calls:
         output = await ask(io, partial(self._session.output, call.id, wait_s))
         state = call_state(call, output)
         if state.phase is not Phase.QUEUED or wait_s:
-            return replace(state, poll_after=0.0 if wait_s else None)
+            return state
         if await ask(io, partial(self._session.has_begun, call.id)):
             return CallState(call, Phase.RUNNING)
         return state

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -19,6 +20,7 @@ from gpuhub.adapter import Phase
 from gpuhub.errors import (
     AuthFailed,
     BadRequest,
+    CallCancelled,
     CallFailed,
     CallTimedOut,
     DeployFailed,
@@ -264,6 +266,39 @@ def test_what_modal_learns_about_git(make_emulator, open_workspace, shop, tmp_pa
     first, second = sent(emulator, "AppPublish")
     assert "ada@example.com" in str(first)
     assert "ada@example.com" not in str(second)
+
+
+def test_a_call_is_two_messages(make_emulator, open_workspace, shop):
+    """One that sends it, one that waits: no look-up, not even in another process."""
+    emulator = make_emulator()
+    function = gpuhub.function(name="echo")(shop.echo)
+    endpoint = function.in_workspace(open_workspace(emulator)).deploy()
+    for _ in range(2):
+        mark = len(list(emulator.requests))
+        assert endpoint.invoke("hi") == "hi"
+        asked = [each.path for each in list(emulator.requests)[mark:]]
+        assert asked[0] == "/FunctionMap"
+        assert set(asked[1:]) == {"/FunctionGetOutputs"}
+
+
+@pytest.mark.parametrize("name", ["slow", "slow_later"])
+def test_cancelling_a_run(make_emulator, open_workspace, shop, tmp_path, name):
+    """Modal interrupts the user's code; the container takes the next call."""
+    emulator = make_emulator()
+    scaling = gpuhub.Scaling(max_workers=1)
+    function = gpuhub.function(name="slow", scaling=scaling)(getattr(shop, name))
+    endpoint = function.in_workspace(open_workspace(emulator)).deploy()
+    began = tmp_path / "began"
+    call = endpoint.spawn(str(began), 30)
+    emulator.clock.advance(10)  # a cold start
+    ends = time.monotonic() + 20
+    while not began.exists():
+        call.state()
+        assert time.monotonic() < ends
+    assert call.cancel() in ("confirmed_terminal", "provider_ack")
+    with pytest.raises(CallCancelled):
+        call.result(timeout=600)
+    assert endpoint.invoke(str(began), 0) == "slept"
 
 
 def test_deploying_without_a_change_sends_nothing(make_emulator, open_workspace, shop):

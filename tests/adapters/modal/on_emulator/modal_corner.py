@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,22 @@ def flaky(place: str, failures: int) -> int:
     if number <= failures:
         raise ValueError(f"not yet: {number}")
     return number
+
+
+def slow(began: str, seconds: float) -> str:
+    """Tell that it began, and sleep."""
+    Path(began).touch()
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        time.sleep(0.01)
+    return "slept"
+
+
+async def slow_later(began: str, seconds: float) -> str:
+    """Tell that it began, and sleep on the loop."""
+    Path(began).touch()  # noqa: ASYNC240 - a moment
+    await asyncio.sleep(seconds)
+    return "slept"
 
 
 def sizes(number: Any) -> Any:

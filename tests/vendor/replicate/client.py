@@ -63,7 +63,7 @@ class Steps:
         events = []
         try:
             for event in CLIENT.predictions.get(prediction).stream():
-                events.append(event.data)
+                events.append(event.data)  # noqa: PERF401 - what came before the error stays
         except RuntimeError as error:
             return {"events": events, "error": str(error)}
 
@@ -160,38 +160,6 @@ class Steps:
         secret = WebhookSigningSecret(key=key)
         Webhooks.validate(headers=headers, body=body, secret=secret)
         return True
-
-    # Time
-
-    def timed(self, reference, given, count):
-        """Seconds of each call, one after another."""
-        CLIENT.run(reference, input=given)
-        found = []
-        for _ in range(count):
-            began = time.perf_counter()
-            CLIENT.run(reference, input=given)
-            found.append(time.perf_counter() - began)
-        return found
-
-    def timed_deployment(self, path, given, count, at_once):
-        """Seconds of each call of a deployment, and of all, so many at the same time."""
-        from concurrent.futures import ThreadPoolExecutor
-
-        deployment = CLIENT.deployments.get(path)
-
-        def call(_):
-            began = time.perf_counter()
-            prediction = deployment.predictions.create(input=given, wait=True)
-            if prediction.status not in ("succeeded", "failed", "canceled"):
-                prediction.wait()
-            assert prediction.output is not None, prediction
-            return time.perf_counter() - began
-
-        with ThreadPoolExecutor(at_once) as threads:
-            list(threads.map(call, range(at_once)))
-            began = time.perf_counter()
-            each = list(threads.map(call, range(count)))
-            return {"each": each, "all": time.perf_counter() - began}
 
 
 def main():

@@ -110,8 +110,8 @@ class Leaks(Fixtures):
 
 def _kept_by(emulator: Any) -> Path:
     """Give the emulator's folder: code, images, archives and logs of the workers."""
-    inner = getattr(emulator, "_site", None)
-    return Path(getattr(emulator, "_folder", None) or inner.folder)
+    folder = getattr(emulator, "_folder", None)
+    return Path(emulator._site.folder if folder is None else folder)
 
 
 def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
@@ -122,7 +122,7 @@ def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _layers(emulator: Any) -> Iterator[tuple[str, bytes]]:
     """Give what was pushed to an emulator's own registry."""
-    registry = getattr(emulator, "store", None)
+    registry: Any = getattr(emulator, "store", None)
     for name, repository in getattr(registry, "repositories", {}).items():
         for digest in repository.blobs:
             yield from _opened(f"{name}@{digest}", registry.blob(name, digest) or b"")

@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.testing.emulator import Fault, RecordedRequest, masked_headers
+from gpuhub.testing.emulator.waiting import Pacer
 from gpuhub_baseten.emulator.problems import Problem
 from gpuhub_baseten.emulator.routes import Route, Routes
-from gpuhub_baseten.emulator.waiting import Pacer
 from gpuhub_baseten.emulator.web import (
     Answer,
     Receive,
@@ -35,6 +35,7 @@ _REFUSALS: Mapping[str, tuple[int, str, str]] = {
 """Faults that refuse a request before it has any effect; their wording is a guess."""
 
 _LARGEST_RECORDED = 262_144
+_LEAP_S = 30.0
 
 
 class Service:
@@ -78,7 +79,7 @@ class Service:
         """Let time pass from the server's start to its end."""
         await receive()
         self._site.waker.attach()
-        pacer = asyncio.create_task(Pacer(self._site).run())
+        pacer = asyncio.create_task(Pacer(self._site, leap_s=_LEAP_S).run())
         await send({"type": "lifespan.startup.complete"})
         try:
             await receive()

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from gpuhub.testing.emulator import Faults, Meter, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.signals import Signal, Waker
+from gpuhub.testing.emulator.timeline import Timeline
 from gpuhub_baseten.emulator.options import EmulatorOptions
-from gpuhub_baseten.emulator.signals import Signal, Waker
-from gpuhub_baseten.emulator.timeline import Timeline
 
 if TYPE_CHECKING:
     from gpuhub.adapter import Clock

@@ -10,11 +10,11 @@ from gpuhub_baseten.emulator.problems import Problem
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_baseten.emulator.catalog import InstanceType
     from gpuhub_baseten.emulator.config import Config
     from gpuhub_baseten.emulator.logs import DeploymentLog, ReplicaOutput
     from gpuhub_baseten.emulator.machines import Machine
-    from gpuhub_baseten.emulator.timeline import Timer
 
 __all__ = [
     "AUTOSCALING",

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_beam.emulator.logs import WorkerLog
     from gpuhub_beam.emulator.tasks import Task
-    from gpuhub_beam.emulator.timeline import Timer
 
 __all__ = ["Container", "Machine", "MachineOrder", "Status"]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.signals import Signal
     from gpuhub_beam.emulator.containers import Container
-    from gpuhub_beam.emulator.signals import Signal
     from gpuhub_beam.emulator.site import Site
     from gpuhub_beam.emulator.stubs import Stub
     from gpuhub_beam.emulator.tasks import Task

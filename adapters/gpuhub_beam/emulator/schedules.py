@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_beam.emulator.site import Site
-    from gpuhub_beam.emulator.timeline import Timer
 
 __all__ = ["Cron", "Schedule"]
 

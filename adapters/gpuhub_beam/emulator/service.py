@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.testing.emulator import Fault, RecordedRequest, masked_headers
+from gpuhub.testing.emulator.waiting import Pacer
 from gpuhub_beam.emulator.problems import Problem
 from gpuhub_beam.emulator.routes import Route, Routes
-from gpuhub_beam.emulator.waiting import Pacer
 from gpuhub_beam.emulator.web import (
     Answer,
     Receive,

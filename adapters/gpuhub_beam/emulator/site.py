@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from gpuhub.testing.emulator import Faults, Meter, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.signals import Signal, Waker
+from gpuhub.testing.emulator.timeline import Timeline
 from gpuhub_beam.emulator.options import EmulatorOptions
-from gpuhub_beam.emulator.signals import Signal, Waker
-from gpuhub_beam.emulator.timeline import Timeline
 
 if TYPE_CHECKING:
     from gpuhub.adapter import Clock

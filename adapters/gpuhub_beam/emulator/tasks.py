@@ -10,10 +10,10 @@ from gpuhub.worker.wire import loads
 from gpuhub_beam.emulator.stubs import timestamp
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.signals import RealTimer, Signal
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_beam.emulator.containers import Container
-    from gpuhub_beam.emulator.signals import RealTimer, Signal
     from gpuhub_beam.emulator.stubs import Deployment, Stub
-    from gpuhub_beam.emulator.timeline import Timer
 
 __all__ = ["FINAL", "Status", "Task"]
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.signals import Signal
 from gpuhub_beam.emulator.callbacks import Notice, post_callback
 from gpuhub_beam.emulator.desk import Desk
 from gpuhub_beam.emulator.fleet import Fleet
 from gpuhub_beam.emulator.instances import Instance
 from gpuhub_beam.emulator.problems import bad_request, missing
-from gpuhub_beam.emulator.signals import Signal
 from gpuhub_beam.emulator.stubs import App, Deployment, Stub
 from gpuhub_beam.emulator.tasks import Task
 

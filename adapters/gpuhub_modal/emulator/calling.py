@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.signals import Signal
 from gpuhub_modal.emulator.calls import Call, Input
 from gpuhub_modal.emulator.problems import Refused, missing
-from gpuhub_modal.emulator.signals import Signal
 
 if TYPE_CHECKING:
     from gpuhub.testing.emulator import Fault

@@ -7,10 +7,10 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.signals import RealTimer, Signal
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_modal.emulator.containers import Container
     from gpuhub_modal.emulator.functions import Function
-    from gpuhub_modal.emulator.signals import RealTimer, Signal
-    from gpuhub_modal.emulator.timeline import Timer
 
 __all__ = ["Call", "Input", "State"]
 

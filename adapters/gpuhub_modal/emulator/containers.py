@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.signals import RealTimer, Signal
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_modal.emulator.calls import Input
     from gpuhub_modal.emulator.definitions import Definition
     from gpuhub_modal.emulator.logs import ContainerLog
-    from gpuhub_modal.emulator.signals import RealTimer, Signal
-    from gpuhub_modal.emulator.timeline import Timer
 
 __all__ = ["Container", "Machine", "MachineOrder", "Taker"]
 

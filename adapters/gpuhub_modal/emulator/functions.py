@@ -11,11 +11,11 @@ from gpuhub_modal.emulator.definitions import Definition, Limits
 from gpuhub_modal.emulator.site import Site
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_modal.emulator.apps import App
     from gpuhub_modal.emulator.calls import Call, Input
     from gpuhub_modal.emulator.containers import Container
     from gpuhub_modal.emulator.desk import Desk
-    from gpuhub_modal.emulator.timeline import Timer
 
 __all__ = ["Function"]
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.signals import Signal
 from gpuhub_modal.emulator.containers import Container, Machine, MachineOrder
 from gpuhub_modal.emulator.logs import ContainerLog
-from gpuhub_modal.emulator.signals import Signal
 
 if TYPE_CHECKING:
     from gpuhub_modal.emulator.functions import Function

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from gpuhub_modal.emulator.waiting import Pacer
+from gpuhub.testing.emulator.waiting import Pacer
 
 if TYPE_CHECKING:
     from gpuhub_modal.emulator.site import Site

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from gpuhub.testing.emulator import Faults, Meter, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.signals import Signal, Waker
+from gpuhub.testing.emulator.timeline import Timeline
 from gpuhub_modal.emulator.options import EmulatorOptions
-from gpuhub_modal.emulator.signals import Signal, Waker
-from gpuhub_modal.emulator.timeline import Timeline
 
 if TYPE_CHECKING:
     from gpuhub.adapter import Clock

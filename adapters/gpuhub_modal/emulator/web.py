@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mappi
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.testing.emulator import HttpEmulator
+from gpuhub.testing.emulator.waiting import wait_until
 from gpuhub_modal.emulator.problems import Refused
-from gpuhub_modal.emulator.waiting import wait_until
 
 if TYPE_CHECKING:
     from gpuhub_modal.emulator.calling import Calling

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
-from gpuhub_replicate.emulator.waiting import wait_until
+from gpuhub.testing.emulator.waiting import wait_until
 from gpuhub_replicate.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.signals import RealTimer, Signal
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_replicate.emulator.models import Version
-    from gpuhub_replicate.emulator.signals import RealTimer, Signal
-    from gpuhub_replicate.emulator.timeline import Timer
     from gpuhub_replicate.emulator.workers import Worker
 
 __all__ = ["FINAL", "Hook", "Prediction", "State"]

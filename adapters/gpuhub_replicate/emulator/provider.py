@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from gpuhub.testing.emulator import BilledSeconds, Fault, FaultKind, HttpEmulator, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
@@ -44,11 +44,7 @@ class ReplicateEmulator:
         clock: Its time. Default: a virtual clock, moved by whoever waits.
         port: Port to listen on; 0 (default) takes a free one.
 
-    Attributes:
-        provider_options: Settings of the adapter that only make sense here.
     """
-
-    provider_options: ClassVar[Mapping[str, Any]] = {"cog_runtime": "base"}
 
     def __init__(
         self,
@@ -88,6 +84,9 @@ class ReplicateEmulator:
     def start(self) -> Mapping[str, str]:
         """Listen; gives ``api_url``, ``registry_url``, ``stream_url`` and ``delivery_url``.
 
+        And ``cog_runtime``, which is no address: unlike Replicate's, the base images here come
+        with Cog, so that nothing has to be fetched from a package index.
+
         Raises:
             CogletMissing: Real workers are asked for and there is no Python for them.
             AdapterNotInstalled: The extra ``emulator`` is not installed.
@@ -107,6 +106,7 @@ class ReplicateEmulator:
             "registry_url": url,
             "stream_url": url,
             "delivery_url": url,
+            "cog_runtime": "base",
         }
 
     def stop(self) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.testing.emulator import Fault, RecordedRequest, masked_headers
+from gpuhub.testing.emulator.waiting import Pacer
 from gpuhub_replicate.emulator.options import QuotaKind
 from gpuhub_replicate.emulator.problems import Problem, RegistryProblem, throttled
 from gpuhub_replicate.emulator.quotas import Gate
 from gpuhub_replicate.emulator.routes import Route, Routes
-from gpuhub_replicate.emulator.waiting import Pacer
 from gpuhub_replicate.emulator.web import (
     Answer,
     Receive,

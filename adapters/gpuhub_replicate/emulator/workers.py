@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_replicate.emulator.models import Version
     from gpuhub_replicate.emulator.predictions import Prediction
-    from gpuhub_replicate.emulator.timeline import Timer
 
 __all__ = ["Machine", "Reports", "Worker"]
 

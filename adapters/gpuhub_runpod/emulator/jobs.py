@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from gpuhub_runpod.emulator.signals import RealTimer, Signal
-    from gpuhub_runpod.emulator.timeline import Timer
+    from gpuhub.testing.emulator.signals import RealTimer, Signal
+    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_runpod.emulator.workers import Worker
 
 __all__ = ["FINAL", "Job", "State"]

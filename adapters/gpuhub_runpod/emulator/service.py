@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.testing.emulator import Fault, RecordedRequest, masked_headers
+from gpuhub.testing.emulator.waiting import Pacer
 from gpuhub_runpod.emulator.problems import Problem
 from gpuhub_runpod.emulator.quotas import Gate
 from gpuhub_runpod.emulator.routes import Route, Routes
-from gpuhub_runpod.emulator.waiting import Pacer
 from gpuhub_runpod.emulator.web import (
     Answer,
     Receive,

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 
 from gpuhub.testing.emulator import Faults, Meter, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.signals import Signal, Waker
+from gpuhub.testing.emulator.timeline import Timeline
 from gpuhub_runpod.emulator.catalog import Catalog
 from gpuhub_runpod.emulator.options import EmulatorOptions
-from gpuhub_runpod.emulator.signals import Signal, Waker
-from gpuhub_runpod.emulator.timeline import Timeline
 
 if TYPE_CHECKING:
     from gpuhub.adapter import Clock

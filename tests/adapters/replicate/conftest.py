@@ -99,7 +99,7 @@ def provider() -> Iterator[ReplicateEmulator]:
 @pytest.fixture
 def plant(make_lab: Callable[..., Lab], provider: ReplicateEmulator) -> Lab:
     """A laboratory on that emulator."""
-    return make_lab(cog_runtime="base", **provider.start())
+    return make_lab(**provider.start())
 
 
 @pytest.fixture(scope="session")

@@ -214,7 +214,7 @@ def test_hardware_is_what_is_listed_now(plant, provider, echo):
 
 def test_secrets_go_into_the_image_only_when_allowed(make_lab, provider, echo):
     """And then into nothing else."""
-    lab = make_lab(cog_runtime="base", secrets_in_image=True, **provider.start())
+    lab = make_lab(secrets_in_image=True, **provider.start())
     secret = Secret.from_local_env("TOKEN", env="CONTAINER_TOKEN")
     deploy(lab, echo, secrets=[secret])
     assert Pushed(lab, provider).env["CONTAINER_TOKEN"] == "a-secret-value"

@@ -109,7 +109,7 @@ def test_versions_come_in_pages(lab, api):
 
 def test_limits_that_somebody_changed_are_put_back(provider, make_lab, shop):
     """The unchanged function is deployed again: the release is another one than the journal's."""
-    lab = make_lab(cog_runtime="base", **provider.start())
+    lab = make_lab(**provider.start())
     function = gpuhub.function(scaling=Scaling(max_workers=2))(shop.echo)
     function = function.in_workspace(lab.workspace)
     endpoint = function.deploy()

@@ -7,10 +7,10 @@ import uuid
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.waiting import wait_until
 from gpuhub_baseten.emulator.problems import Problem, missing, unavailable
 from gpuhub_baseten.emulator.quotas import Gate
 from gpuhub_baseten.emulator.state import Deployment, Model, Replica, Visit
-from gpuhub_baseten.emulator.waiting import wait_until
 from gpuhub_baseten.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

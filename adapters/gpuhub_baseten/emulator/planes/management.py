@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.waiting import hold
 from gpuhub_baseten.emulator import bodies
 from gpuhub_baseten.emulator.bodies import read_body
 from gpuhub_baseten.emulator.planes.store import BUCKET, REGION
 from gpuhub_baseten.emulator.problems import conflict, invalid
 from gpuhub_baseten.emulator.state import Deployment, Environment, Model
 from gpuhub_baseten.emulator.views import shown_deployment, shown_environment, shown_model
-from gpuhub_baseten.emulator.waiting import hold
 from gpuhub_baseten.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

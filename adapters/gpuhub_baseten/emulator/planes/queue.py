@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
+from gpuhub.testing.emulator.waiting import hold
 from gpuhub_baseten.emulator import bodies
 from gpuhub_baseten.emulator.bodies import read_body
 from gpuhub_baseten.emulator.problems import Problem, invalid, missing
 from gpuhub_baseten.emulator.quotas import Gate
 from gpuhub_baseten.emulator.state import Deployment, Visit
-from gpuhub_baseten.emulator.waiting import hold
 from gpuhub_baseten.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

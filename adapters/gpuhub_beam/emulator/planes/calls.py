@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.waiting import wait_until
 from gpuhub.worker.wire import dumps
 from gpuhub_beam.emulator.machines.talk import Connections, Talk, Unreachable
 from gpuhub_beam.emulator.payloads import read_payload
 from gpuhub_beam.emulator.problems import Problem
-from gpuhub_beam.emulator.waiting import wait_until
 from gpuhub_beam.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.waiting import hold, wait_until
 from gpuhub.worker.wire import dumps
 from gpuhub_beam.emulator.problems import Problem, bad_request, missing
 from gpuhub_beam.emulator.stubs import timestamp
-from gpuhub_beam.emulator.waiting import hold, wait_until
 from gpuhub_beam.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

@@ -6,11 +6,11 @@ import math
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.waiting import hold, wait_until
 from gpuhub_modal.emulator.calls import Call, Input, State
 from gpuhub_modal.emulator.problems import bad, missing
 from gpuhub_modal.emulator.rpc import Asked, rpc
 from gpuhub_modal.emulator.tokens import call_token, input_id_of, input_token
-from gpuhub_modal.emulator.waiting import hold, wait_until
 
 if TYPE_CHECKING:
     from gpuhub_modal.emulator.apps import Workspace

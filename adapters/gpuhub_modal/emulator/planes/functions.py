@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.waiting import hold
 from gpuhub_modal.emulator.apps import App, Workspace
 from gpuhub_modal.emulator.calls import State
 from gpuhub_modal.emulator.defining import Definer, check_autoscaler
@@ -12,7 +13,6 @@ from gpuhub_modal.emulator.definitions import Definition
 from gpuhub_modal.emulator.functions import Function
 from gpuhub_modal.emulator.problems import missing
 from gpuhub_modal.emulator.rpc import Asked, rpc
-from gpuhub_modal.emulator.waiting import hold
 
 if TYPE_CHECKING:
     from gpuhub_modal.emulator.site import Site

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.signals import Signal
+from gpuhub.testing.emulator.waiting import hold, wait_until
 from gpuhub_replicate.emulator.bodies import PredictionCreation, VersionPredictionCreation, read
 from gpuhub_replicate.emulator.events import stream_events
 from gpuhub_replicate.emulator.models import Version
@@ -12,9 +14,7 @@ from gpuhub_replicate.emulator.paging import paged
 from gpuhub_replicate.emulator.predictions import Hook, Prediction
 from gpuhub_replicate.emulator.problems import Problem, invalid_input, missing
 from gpuhub_replicate.emulator.schema import check_input
-from gpuhub_replicate.emulator.signals import Signal
 from gpuhub_replicate.emulator.site import timestamp
-from gpuhub_replicate.emulator.waiting import hold, wait_until
 from gpuhub_replicate.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.signals import Signal
+from gpuhub.testing.emulator.waiting import wait_until
 from gpuhub_runpod.emulator.jobs import Job
 from gpuhub_runpod.emulator.problems import Problem
-from gpuhub_runpod.emulator.signals import Signal
-from gpuhub_runpod.emulator.waiting import wait_until
 from gpuhub_runpod.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.waiting import hold
 from gpuhub_runpod.emulator import bodies
 from gpuhub_runpod.emulator.machines.images import on_loopback
 from gpuhub_runpod.emulator.planes.events import log_events
 from gpuhub_runpod.emulator.problems import Problem, conflict, missing
 from gpuhub_runpod.emulator.rules import read_body
-from gpuhub_runpod.emulator.waiting import hold
 from gpuhub_runpod.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

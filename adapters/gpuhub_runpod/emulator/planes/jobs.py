@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.signals import Signal
+from gpuhub.testing.emulator.waiting import hold, wait_until
 from gpuhub_runpod.emulator.jobs import Job
 from gpuhub_runpod.emulator.problems import Problem
 from gpuhub_runpod.emulator.quotas import Gate
-from gpuhub_runpod.emulator.signals import Signal
-from gpuhub_runpod.emulator.waiting import hold, wait_until
 from gpuhub_runpod.emulator.web import Answer, Request
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ def test_it_has_the_face_of_all(account):
     assert isinstance(account.emulator, Emulator)
     assert isinstance(contract_emulator(), Emulator)
     assert isinstance(emulator(), Emulator)
-    assert ReplicateEmulator.provider_options == {"cog_runtime": "base"}
+    assert account.emulator.start()["cog_runtime"] == "base"
 
 
 def test_refusals(account):

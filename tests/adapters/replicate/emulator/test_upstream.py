@@ -49,7 +49,7 @@ def test_gpuhub_pushes_through_it(registry, gpuhub_contract_project, tmp_path):
             "replicate",
             app="demo",
             root=gpuhub_contract_project.root,
-            provider_options={**emulator.start(), **emulator.provider_options},
+            provider_options=dict(emulator.start()),
             environ={"REPLICATE_API_TOKEN": "made-up", "GPUHUB_STATE_DIR": str(tmp_path / "s")},
             clock=emulator.clock,
         )

@@ -10,27 +10,51 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from gpuhub.testing.emulator.clocks import SystemClock, VirtualClock
 
 if TYPE_CHECKING:
-    from gpuhub_baseten.emulator.signals import Signal
-    from gpuhub_baseten.emulator.site import Site
+    from gpuhub.adapter import Clock
+    from gpuhub.testing.emulator.signals import Signal
+    from gpuhub.testing.emulator.timeline import Timeline
 
-__all__ = ["Pacer", "hold", "wait_until"]
+__all__ = ["PacedSite", "Pacer", "hold", "wait_until"]
 
 _SLICE_S = 0.02
 _LONGEST_S = 1.0
-_LEAP_S, _PATIENCE_S = 30.0, 0.1
-"""Clock seconds that are a leap, and real ones before it: a client that holds a request on a thread
-may be about to ask or to cancel, and is not to find that all is over."""
 _STEP_S = 1e-6
 """Past what is due: a sum of floats may stop short of it."""
 
 
+class PacedSite(Protocol):
+    """What all parts of an emulator share, as far as waiting goes.
+
+    Attributes:
+        clock: Whose time it is.
+        timeline: The state's lock, and what is due.
+        waiting: Requests that wait: until when, and for what.
+        pace: Fires when time may have to pass otherwise than before.
+    """
+
+    clock: Clock
+    timeline: Timeline
+    waiting: dict[object, tuple[float, Callable[[], bool]]]
+    pace: Signal
+
+    @property
+    def is_virtual(self) -> bool:
+        """Whether the clock stands still until somebody moves it."""
+        ...
+
+    @property
+    def at_work(self) -> int:
+        """How much really runs now."""
+        ...
+
+
 async def wait_until(
-    site: Site, signal: Signal, is_done: Callable[[], bool], seconds: float
+    site: PacedSite, signal: Signal, is_done: Callable[[], bool], seconds: float
 ) -> bool:
     """Wait for something to become true.
 
@@ -38,7 +62,7 @@ async def wait_until(
         site: What all parts share.
         signal: Fires whenever it may have.
         is_done: Tells whether it is; called with the lock.
-        seconds: Clock seconds to wait at most.
+        seconds: Clock seconds to wait at most; infinite: as long as it takes.
 
     Returns:
         Whether it is true now.
@@ -47,7 +71,7 @@ async def wait_until(
     with site.timeline.lock:
         deadline = site.timeline.now() + seconds
         site.waiting[key] = (deadline, is_done)
-        timer = site.timeline.at(deadline, signal.fire)
+        timer = site.timeline.at(deadline, signal.fire) if math.isfinite(deadline) else None
     try:
         while True:
             with site.timeline.lock:
@@ -60,11 +84,12 @@ async def wait_until(
             await changed
     finally:
         with site.timeline.lock:
-            timer.cancel()
+            if timer is not None:
+                timer.cancel()
             site.waiting.pop(key, None)
 
 
-async def hold(site: Site, signal: Signal, pending_s: Callable[[], float]) -> None:
+async def hold(site: PacedSite, signal: Signal, pending_s: Callable[[], float]) -> None:
     """Hold a question back for a moment of real time, while what it asks about really happens.
 
     Who polls on a virtual clock sleeps no real time between two questions: without this a call
@@ -93,10 +118,18 @@ class Pacer:
 
     Args:
         site: What all parts share.
+        leap_s: Clock seconds that are a leap. Before one, real time is given to clients which hold
+            a request on a thread: one may be about to ask or to cancel, and is not to find that
+            all is over. Default: no step is a leap.
+        patience_s: How much real time.
     """
 
-    def __init__(self, site: Site) -> None:
+    def __init__(
+        self, site: PacedSite, *, leap_s: float = math.inf, patience_s: float = 0.1
+    ) -> None:
         self._site = site
+        self._leap_s = leap_s
+        self._patience_s = patience_s
 
     async def run(self) -> None:
         """Work until cancelled."""
@@ -129,8 +162,8 @@ class Pacer:
                 if waits and not changed.done():
                     self._advance(time.monotonic() - began)
             else:
-                if step > _LEAP_S:
-                    await asyncio.wait([changed], timeout=_PATIENCE_S)
+                if step > self._leap_s:
+                    await asyncio.wait([changed], timeout=self._patience_s)
                 if not changed.done():
                     self._advance(step)
                 await asyncio.sleep(0)
@@ -149,4 +182,6 @@ class Pacer:
         due = self._site.timeline.next_due()
         until = min(deadline for deadline, _ in self._site.waiting.values())
         moment = until if due is None else min(due, until)
+        if not math.isfinite(moment):
+            return None
         return max(0.0, moment - self._site.clock.now()) + _STEP_S

@@ -49,7 +49,7 @@ emulator.play(
     lambda given: 2 * given["number"],
     schema_of({{"number": number}}, number, required=("number",)),
 )
-print(json.dumps([urls, dict(emulator.provider_options), emulator.username]), flush=True)
+print(json.dumps([urls, emulator.username]), flush=True)
 gc.disable()  # it keeps predictions for an hour: collections would stop it, and all clients
 sys.stdin.read()
 emulator.stop()
@@ -94,16 +94,16 @@ Measure = Callable[[int, int], Measured]
 
 
 @contextmanager
-def emulator() -> Iterator[tuple[dict[str, str], dict[str, Any], str]]:
-    """Play Replicate in a process of its own; give its URLs, its options and the account."""
+def emulator() -> Iterator[tuple[dict[str, str], str]]:
+    """Play Replicate in a process of its own; give its settings and the account."""
     process = subprocess.Popen(
         [sys.executable, "-c", EMULATOR], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
-        urls, options, username = json.loads(process.stdout.readline())
-        yield urls, options, username
+        urls, username = json.loads(process.stdout.readline())
+        yield urls, username
     finally:
         process.stdin.close()
         process.wait(10)
@@ -240,34 +240,34 @@ def measure_all(
         runner.run(workspace.close_async())
 
 
-def opened(folder: Path, urls: dict[str, str], options: dict[str, Any]) -> gpuhub.Workspace:
+def opened(folder: Path, urls: dict[str, str]) -> gpuhub.Workspace:
     """Open a workspace on the emulator."""
     return gpuhub.Workspace(
         provider="replicate",
         app="bench",
         root=folder,
-        provider_options={**urls, **options},
+        provider_options=urls,
         environ={"REPLICATE_API_TOKEN": "made-up", "GPUHUB_STATE_DIR": str(folder / "state")},
     )
 
 
-def hosted(folder: Path, urls: dict[str, str], options: dict[str, Any]) -> None:
+def hosted(folder: Path, urls: dict[str, str]) -> None:
     """Measure a hosted model."""
     given = {"number": 1}
-    workspace = opened(folder, urls, options)
+    workspace = opened(folder, urls)
     endpoint = gpuhub.Endpoint.connect(f"replicate://{MODEL}", workspace=workspace)
     place, url = f"{urls['api_url']}/models/{MODEL}/predictions", urls["registry_url"]
     with in_vendors_client(url, MODEL, given, 2, is_deployment=False) as theirs:
         measure_all("a hosted model", place, given, endpoint, theirs, workspace)
 
 
-def deployed(folder: Path, urls: dict[str, str], options: dict[str, Any], username: str) -> None:
+def deployed(folder: Path, urls: dict[str, str], username: str) -> None:
     """Measure a function of one's own, in Cog's real server."""
     (folder / "bench_project.py").write_text(PROJECT)
     sys.path.insert(0, str(folder))
     import bench_project  # type: ignore[import-not-found]
 
-    workspace = opened(folder, urls, options)
+    workspace = opened(folder, urls)
     scaling = gpuhub.Scaling(min_workers=1, max_workers=1, concurrency=32)
     function = gpuhub.function(scaling=scaling)(bench_project.double).in_workspace(workspace)
     endpoint = function.deploy()
@@ -280,11 +280,11 @@ def deployed(folder: Path, urls: dict[str, str], options: dict[str, Any], userna
 
 def main() -> None:
     """Play Replicate and measure."""
-    with emulator() as (urls, options, username), tempfile.TemporaryDirectory() as name:
+    with emulator() as (urls, username), tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "gpuhub.toml").write_text('app = "bench"\n')
-        hosted(folder, urls, options)
-        deployed(folder, urls, options, username)
+        hosted(folder, urls)
+        deployed(folder, urls, username)
 
 
 if __name__ == "__main__":

@@ -187,7 +187,7 @@ def test_cog_and_packages_are_layers_of_their_own(make_lab, provider, echo, monk
         return layer_from_files(files, tmp_path, prefix=prefix, comment="wheels")
 
     monkeypatch.setattr(pushing, "wheels_layer", wheels)
-    lab = make_lab(**provider.start())
+    lab = make_lab(**{**provider.start(), "cog_runtime": "wheels"})
     deploy(lab, echo, image=Image(python="3.11", pip=["numpy>=2"]))
     assert made == [
         (["cog==0.23.1"], "3.11", "opt/gpuhub/cog"),

@@ -113,7 +113,7 @@ def ours(emulator, gpuhub_contract_project, tmp_path):
         "replicate",
         app="contract",
         root=gpuhub_contract_project.root,
-        provider_options={**emulator.start(), **emulator.provider_options},
+        provider_options=dict(emulator.start()),
         adapters={"replicate": gpuhub_replicate},
         environ=environ,
     )

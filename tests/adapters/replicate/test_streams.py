@@ -213,10 +213,10 @@ def test_documents_are_found_however_they_are_cut(values, size):
         assert documents_in(whole) == (texts if values else [])
 
 
-LINES = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n"))
+WORDS = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n"))
 
 
-@given(st.lists(LINES, min_size=1), st.data())
+@given(st.lists(WORDS, min_size=1), st.data())
 def test_events_are_read_from_any_chunks(texts, data):
     """Of bytes, so that a letter may be cut."""
     body = "".join(event("output", text) for text in texts).encode()

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from gpuhub_modal.errors import named_errors
 from gpuhub_modal.sdk import event_loop
 
-__all__ = ["following", "iterated", "waited"]
+__all__ = ["following", "iterated", "waited", "within"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,15 @@ def waited(coroutine: Coroutine[Any, Any, T]) -> T:
     except BaseException:
         future.cancel()
         raise
+
+
+async def within(seconds: float, coroutine: Coroutine[Any, Any, T]) -> T:
+    """Await it for so long.
+
+    Raises:
+        TimeoutError: It had not ended.
+    """
+    return await asyncio.wait_for(coroutine, seconds)
 
 
 async def following(items: AsyncIterator[T]) -> T | None:

@@ -23,13 +23,14 @@ from gpuhub.errors import AdapterNotInstalled
 __all__ = [
     "build_log_to",
     "close_client",
+    "connect",
     "downloaded",
     "event_loop",
     "function_by_id",
     "function_metadata",
     "handle_of",
+    "make_client",
     "modal",
-    "open_client",
     "protobuf",
     "uploaded",
 ]
@@ -80,14 +81,17 @@ def event_loop() -> Any:
 # The client
 
 
-async def open_client(server_url: str, token: tuple[str, str]) -> Any:
-    """Open a client for this very server; ``server_url`` empty takes the SDK's own."""
+def make_client(server_url: str, token: tuple[str, str]) -> Any:
+    """Make a client for this very server; ``server_url`` empty takes the SDK's own."""
     package = modal()
     _keep_headers_out_of_logs()
     server = server_url or str(package.config.config["server_url"])
-    client = package.client._Client(server, protobuf().CLIENT_TYPE_CLIENT, token)
+    return package.client._Client(server, protobuf().CLIENT_TYPE_CLIENT, token)
+
+
+async def connect(client: Any) -> None:
+    """Connect; the SDK tries for a minute."""
     await client._open()
-    return client
 
 
 def _keep_headers_out_of_logs() -> None:

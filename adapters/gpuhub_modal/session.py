@@ -10,18 +10,20 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from gpuhub.errors import ProviderUnavailable
 from gpuhub_modal import exchange
 from gpuhub_modal.errors import malformed, named_errors
 from gpuhub_modal.facts import AppFacts, CallRequest, FunctionFacts, FunctionState, Output
-from gpuhub_modal.loop import iterated, waited
+from gpuhub_modal.loop import iterated, waited, within
 from gpuhub_modal.sdk import (
     build_log_to,
     close_client,
+    connect,
     function_by_id,
     function_metadata,
     handle_of,
+    make_client,
     modal,
-    open_client,
 )
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["Session"]
 
 T = TypeVar("T")
+
+_CONNECT_S = 10.0
 
 _log = logging.getLogger("gpuhub")
 
@@ -252,8 +256,21 @@ class Session:
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None or self._process != os.getpid():
-                opening = open_client(self.server_url, self.token())
-                with named_errors():
-                    self._client = waited(opening)
+                self._client = waited(_opened(self.server_url, self.token()))
                 self._process = os.getpid()
             return self._client
+
+
+async def _opened(server_url: str, token: tuple[str, str]) -> Any:
+    client = make_client(server_url, token)
+    try:
+        await within(_CONNECT_S, connect(client))
+    except Exception as error:
+        await close_client(client)
+        raise ProviderUnavailable(
+            f"Modal: no connection to {client.server_url} within {_CONNECT_S:g} s",
+            provider="modal",
+            accepted=False,
+            next_step="check server_url and the network",
+        ) from error
+    return client

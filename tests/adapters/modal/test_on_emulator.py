@@ -24,6 +24,7 @@ from gpuhub.errors import (
     CallFailed,
     CallTimedOut,
     DeployFailed,
+    ProviderUnavailable,
     RemoteError,
     UnsupportedSetting,
 )
@@ -94,10 +95,11 @@ def sent(emulator: ModalEmulator, name: str) -> list[Any]:
 def plain_client(make_emulator: Callable[..., ModalEmulator]) -> Iterator[Any]:
     """A client of the SDK's alone, on the emulator that it gives too."""
     from gpuhub_modal.loop import waited
-    from gpuhub_modal.sdk import close_client, handle_of, open_client
+    from gpuhub_modal.sdk import close_client, connect, handle_of, make_client
 
     emulator = make_emulator()
-    client = waited(open_client(emulator.url, TOKEN))
+    client = make_client(emulator.url, TOKEN)
+    waited(connect(client))
     yield emulator, handle_of(client)
     waited(close_client(client))
 
@@ -117,6 +119,17 @@ def test_two_workspaces_share_nothing(make_emulator, open_workspace, shop):
     assert len(sent(first, "FunctionMap")) == len(sent(second, "FunctionMap")) == 1
     with pytest.raises(AuthFailed):
         function.in_workspace(open_workspace(first, ("ak-2", "as-2"))).deploy()
+
+
+def test_a_server_that_is_not_there(make_emulator, open_workspace, shop, monkeypatch):
+    """It is said after some seconds, where the SDK would try for a minute."""
+    monkeypatch.setattr("gpuhub_modal.session._CONNECT_S", 0.3)
+    workspace = open_workspace(emulator := make_emulator())
+    emulator.stop()
+    function = gpuhub.function(name="echo")(shop.echo).in_workspace(workspace)
+    with pytest.raises(ProviderUnavailable, match="no connection to http://127") as caught:
+        function.deploy()
+    assert caught.value.accepted is False
 
 
 def test_retries_are_modals_own(make_emulator, open_workspace, shop, tmp_path):

@@ -43,7 +43,6 @@ class ReplicateEmulator:
         options: How it behaves.
         clock: Its time. Default: a virtual clock, moved by whoever waits.
         port: Port to listen on; 0 (default) takes a free one.
-
     """
 
     def __init__(

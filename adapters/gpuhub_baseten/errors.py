@@ -9,13 +9,13 @@ document has no error bodies). The gateway in front of a model says ``{"error", 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuhub.adapter import ErrorFacts, ErrorRule
+from gpuhub.adapter.reading import Answers, first_of
 from gpuhub.errors import (
     AuthFailed,
     BadRequest,
-    MalformedResponse,
     NoCapacity,
     NotFound,
     PayloadTooLarge,
@@ -25,7 +25,6 @@ from gpuhub.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from gpuhub.plan import Response
 
@@ -36,6 +35,9 @@ FROM_MODEL = "model."
 _GATEWAY = "gateway"
 
 _LOGS = "look at `gpuhub logs`"
+_ANSWERS = Answers("baseten", "Baseten")
+document, member = _ANSWERS.document, _ANSWERS.member
+
 ERRORS = (
     ErrorRule(400, BadRequest, next_step="correct what Baseten names"),
     ErrorRule(401, AuthFailed, next_step="set BASETEN_API_KEY to a valid key"),
@@ -68,52 +70,13 @@ ERRORS = (
 def read_error(response: Response) -> ErrorFacts:
     """Read any of the three error bodies."""
     body = response.json()
-    message = str(body.get("error") or body.get("message") or body.get("detail") or "")
     code = body.get("error_code") or body.get("code")
     if response.headers.get("x-baseten-error-source"):
         code = f"{FROM_MODEL}{response.headers.get('x-baseten-error-code', '')}"
     elif code is None and "error" in body:
         code = _GATEWAY
     return ErrorFacts(
-        message=message,
+        message=first_of(body, "error", "message", "detail"),
         code=None if code is None else str(code),
         request_id=response.headers.get("x-baseten-request-id"),
-    )
-
-
-def document(response: Response) -> dict[str, Any]:
-    """Give an answer as the JSON object that Baseten documents.
-
-    Raises:
-        MalformedResponse: It is no JSON object.
-    """
-    try:
-        found = response.json()
-    except MalformedResponse as error:
-        error.provider = "baseten"
-        raise
-    if isinstance(found, dict):
-        return found
-    raise _malformed("an answer is no JSON object", response.status)
-
-
-def member(found: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
-    """Give a member of an answer, which must be there and of that type.
-
-    Raises:
-        MalformedResponse: It is missing or of another type.
-    """
-    value = found.get(name)
-    if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
-        return value
-    raise _malformed(f"an answer has no proper {name!r} (it has: {', '.join(map(str, found))})")
-
-
-def _malformed(message: str, status: int | None = None) -> MalformedResponse:
-    return MalformedResponse(
-        f"Baseten: {message}",
-        provider="baseten",
-        status=status,
-        accepted=None,
-        next_step="try again; report it if it stays so: the API may have changed",
     )

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import ErrorFacts, ErrorRule
+from gpuhub.adapter.reading import Answers, first_of
 from gpuhub.errors import (
     AuthFailed,
     BadRequest,
-    MalformedResponse,
     NoCapacity,
     NotFound,
     PayloadTooLarge,
@@ -48,6 +48,9 @@ NO_CONTAINER = "no-container"
 
 _NO_GPU = "allow another GPU, or ask Beam for capacity; `gpuhub gpus` lists the names"
 
+_ANSWERS = Answers("beam", "Beam", speaker="the gateway")
+document, member = _ANSWERS.document, _ANSWERS.member
+
 ERRORS = (
     ErrorRule(400, NotFound, GONE, next_step="deploy it again: that version was stopped"),
     ErrorRule(400, BadRequest, next_step="correct what Beam names"),
@@ -78,12 +81,11 @@ _CODES = {
 def read_error(response: Response) -> ErrorFacts:
     """Read an error body of any of the shapes."""
     body = response.json()
-    words = [text for key in ("message", "error", "detail") if (text := body.get(key))]
-    message = str(words[0]) if words else ""
+    message = first_of(body, "message", "error", "detail")
     return ErrorFacts(
         message=message,
         code=_code(response.status, body, message),
-        request_id=response.headers.get("x-task-id") or response.headers.get("x-request-id"),
+        request_id=first_of(response.headers, "x-task-id", "x-request-id") or None,
     )
 
 
@@ -96,22 +98,6 @@ def _code(status: int, body: Mapping[str, Any], message: str) -> str | None:
         return BUSY
     code = body.get("code")
     return None if code is None else str(code)
-
-
-def document(response: Response) -> dict[str, Any]:
-    """Give an answer as a JSON object.
-
-    Raises:
-        MalformedResponse: It is none.
-    """
-    try:
-        found = response.json()
-    except MalformedResponse as error:
-        error.provider = "beam"
-        raise
-    if isinstance(found, dict):
-        return found
-    raise _malformed("the answer is no JSON object", response.status)
 
 
 def granted(response: Response, what: str) -> dict[str, Any]:
@@ -131,33 +117,13 @@ def granted(response: Response, what: str) -> dict[str, Any]:
     words = found.get("errMsg") or found.get("errorMsg")
     # Go leaves out what is false or empty: an answer without any member is a refusal too.
     if not words and set(found) - {"ok"}:
-        raise _malformed(f"the answer to {what} does not say whether it worked", response.status)
+        raise _ANSWERS.malformed(
+            f"the answer to {what} does not say whether it worked", response.status
+        )
     raise BadRequest(
         f"Beam refused {what}: {words or 'it gives no reason'}",
         provider="beam",
         status=response.status,
         request_id=response.headers.get("x-request-id"),
         next_step="correct what Beam names; `gpuhub plan` shows what is sent",
-    )
-
-
-def member(found: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
-    """Give a member of an answer, which must be there and of that type.
-
-    Raises:
-        MalformedResponse: It is missing or of another type.
-    """
-    value = found.get(name)
-    if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
-        return value
-    raise _malformed(f"the answer has no proper {name!r} (it has: {', '.join(map(str, found))})")
-
-
-def _malformed(message: str, status: int | None = None) -> MalformedResponse:
-    return MalformedResponse(
-        f"Beam: {message}",
-        provider="beam",
-        status=status,
-        accepted=None,
-        next_step="try again; report it if it stays so: the gateway may have changed",
     )

@@ -11,10 +11,10 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import ErrorFacts, ErrorRule
+from gpuhub.adapter.reading import Answers, first_of
 from gpuhub.errors import (
     AuthFailed,
     BadRequest,
-    MalformedResponse,
     NoCapacity,
     NotFound,
     PayloadTooLarge,
@@ -32,6 +32,9 @@ __all__ = ["ERRORS", "document", "malformed", "member", "read_error"]
 
 _NOT_PERMITTED = "Invalid version or not permitted"
 _RESETS = re.compile(r"resets in ~?(\d+(?:\.\d+)?)\s*s")
+
+_ANSWERS = Answers("replicate", "Replicate")
+document, member, malformed = _ANSWERS.document, _ANSWERS.member, _ANSWERS.malformed
 
 ERRORS = (
     ErrorRule(400, BadRequest, next_step="correct what Replicate names"),
@@ -69,13 +72,13 @@ ERRORS = (
 def read_error(response: Response) -> ErrorFacts:
     """Read an error body."""
     body = response.json()
-    title, detail = str(body.get("title") or ""), str(body.get("detail") or "")
+    title, detail = first_of(body, "title"), first_of(body, "detail")
     fields = [_field(each) for each in body.get("invalid_fields") or ()]
     words = [word for word in (title, detail, *fields) if word]
     return ErrorFacts(
         message="; ".join(dict.fromkeys(words)),
         code=title or None,
-        request_id=response.headers.get("x-request-id") or response.headers.get("cf-ray"),
+        request_id=first_of(response.headers, "x-request-id", "cf-ray") or None,
         retry_after=_reset(response, detail) if response.status == 429 else None,
     )
 
@@ -94,42 +97,3 @@ def _reset(response: Response, detail: str) -> float | None:
         return max(0.0, float(text))
     except ValueError:
         return None
-
-
-def document(response: Response) -> dict[str, Any]:
-    """Give an answer as the JSON object that Replicate documents.
-
-    Raises:
-        MalformedResponse: It is no JSON object.
-    """
-    try:
-        found = response.json()
-    except MalformedResponse as error:
-        error.provider = "replicate"
-        raise
-    if isinstance(found, dict):
-        return found
-    raise malformed("the answer is no JSON object", response.status)
-
-
-def member(found: Mapping[str, Any], name: str, kind: type) -> Any:
-    """Give a member of an answer, which must be there and of that type.
-
-    Raises:
-        MalformedResponse: It is missing or of another type.
-    """
-    value = found.get(name)
-    if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
-        return value
-    raise malformed(f"the answer has no proper {name!r} (it has: {', '.join(map(str, found))})")
-
-
-def malformed(message: str, status: int | None = None) -> MalformedResponse:
-    """Give the error for an answer that is not what Replicate documents."""
-    return MalformedResponse(
-        f"Replicate: {message}",
-        provider="replicate",
-        status=status,
-        accepted=None,
-        next_step="try again; report it if it stays so: the API may have changed",
-    )

@@ -7,13 +7,13 @@ data plane's wording is not documented: any ``error`` or ``message`` is taken.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gpuhub.adapter import ErrorFacts, ErrorRule
+from gpuhub.adapter.reading import Answers, first_of
 from gpuhub.errors import (
     AuthFailed,
     BadRequest,
-    MalformedResponse,
     NoCapacity,
     NotFound,
     PayloadTooLarge,
@@ -23,11 +23,13 @@ from gpuhub.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
 
     from gpuhub.plan import Response
 
 __all__ = ["ERRORS", "document", "member", "read_error"]
+
+_ANSWERS = Answers("runpod", "RunPod")
+document, member = _ANSWERS.document, _ANSWERS.member
 
 ERRORS = (
     ErrorRule(400, BadRequest, next_step="correct what RunPod names; two settings may conflict"),
@@ -55,54 +57,11 @@ ERRORS = (
 def read_error(response: Response) -> ErrorFacts:
     """Read either plane's error body."""
     body = response.json()
-    words = [text for key in ("detail", "error", "message", "title") if (text := body.get(key))]
-    message = str(words[0]) if words else ""
+    message = first_of(body, "detail", "error", "message", "title")
     problems = [str(problem) for problem in body.get("errors") or ()]
     code = body.get("code")
     return ErrorFacts(
         message="; ".join([message, *problems]).strip("; "),
         code=None if code is None else str(code),
-        request_id=response.headers.get("x-request-id") or response.headers.get("cf-ray"),
-    )
-
-
-def document(response: Response, *, sent: str = "") -> dict[str, Any]:
-    """Give an answer as the JSON object that RunPod documents.
-
-    Args:
-        response: The answer.
-        sent: What was asked, for the error.
-
-    Raises:
-        MalformedResponse: It is no JSON object.
-    """
-    try:
-        found = response.json()
-    except MalformedResponse as error:
-        error.provider = "runpod"
-        raise
-    if isinstance(found, dict):
-        return found
-    raise _malformed(f"the answer to {sent or 'a request'} is no JSON object", response.status)
-
-
-def member(found: Mapping[str, Any], name: str, kind: type | tuple[type, ...]) -> Any:
-    """Give a member of an answer, which must be there and of that type.
-
-    Raises:
-        MalformedResponse: It is missing or of another type.
-    """
-    value = found.get(name)
-    if isinstance(value, kind) and not (isinstance(value, bool) and kind is int):
-        return value
-    raise _malformed(f"the answer has no proper {name!r} (it has: {', '.join(map(str, found))})")
-
-
-def _malformed(message: str, status: int | None = None) -> MalformedResponse:
-    return MalformedResponse(
-        f"RunPod: {message}",
-        provider="runpod",
-        status=status,
-        accepted=None,
-        next_step="try again; report it if it stays so: the API may have changed",
+        request_id=first_of(response.headers, "x-request-id", "cf-ray") or None,
     )

@@ -37,14 +37,14 @@ def test_the_layers_know_every_adapter(project, contracts, folders):
 
 
 def test_the_layers_agree_on_the_seam(contracts):
-    """What adapters may import is what may not know the machinery."""
+    """What adapters may import is what may not know the machinery, with its modules."""
     allowed = [
         line.removeprefix("** -> ")
         for line in contracts["Adapters see the seam only"]["ignore_imports"]
         if line.startswith("** -> ")
     ]
     seam = contracts["The seam does not know the machinery behind it"]["source_modules"]
-    assert allowed == seam
+    assert [name for name in allowed if name.rpartition(".")[0] not in seam] == seam
 
 
 def test_every_folder_is_registered(project, folders):

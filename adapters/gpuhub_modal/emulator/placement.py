@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from gpuhub.testing.emulator.signals import Signal
 from gpuhub_modal.emulator.containers import Container, Machine, MachineOrder
 from gpuhub_modal.emulator.logs import ContainerLog
+from gpuhub_modal.emulator.machines.library import library
 
 if TYPE_CHECKING:
     from gpuhub_modal.emulator.functions import Function
@@ -142,10 +144,13 @@ class Placement:
 
     def _env(self, container: Container, root: Path) -> dict[str, str]:
         sent, site = self._ranked(container), self._site
-        given = self._store.images.env(self._store.images.layers(sent.image_id))
+        layers = self._store.images.layers(sent.image_id)
+        given = self._store.images.env(layers)
         for secret_id in sent.secret_ids:
             given |= self._store.secrets.values(secret_id)
         given = {name: _here(value, root) for name, value in given.items()}
+        installed = self._store.images.packages(layers)
+        packages = str(library(*installed)) if installed else ""
         volumes = self._store.volumes.folders(sent)
         if volumes:
             given["GPUHUB_VOLUMES"] = json.dumps(volumes)
@@ -160,7 +165,7 @@ class Placement:
             "MODAL_REGION": next(iter(sent.scheduler_placement.regions), "us-east-1"),
             "MODAL_SERVER_URL": site.url,
             "MODAL_TASK_ID": container.id,
-            "PYTHONPATH": _joined(str(root / "root"), given.get("PYTHONPATH")),
+            "PYTHONPATH": _joined(str(root / "root"), given.get("PYTHONPATH"), packages),
         }
         return {**given, **own}
 
@@ -186,5 +191,5 @@ def _here(value: str, root: Path) -> str:
     return value
 
 
-def _joined(first: str, more: str | None) -> str:
-    return f"{first}:{more}" if more else first
+def _joined(*paths: str | None) -> str:
+    return os.pathsep.join(filter(None, paths))

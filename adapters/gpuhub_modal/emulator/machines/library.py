@@ -1,7 +1,8 @@
-"""The packages that a container of Modal's has by itself: ``modal`` and what it needs.
+"""The packages of a container: ``modal``, which Modal mounts there, and those of its image.
 
-Modal mounts its client with its dependencies into every container. Here they are a folder of links
-to the installed ones, so that code in a container finds these and nothing else of this Python.
+They are folders of links to packages of this Python, with what each of them needs, so that code in
+a container finds these and nothing else. A package of the image that is not installed here is
+missing there.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 import re
 import shutil
 import tempfile
+from collections.abc import Iterable
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
@@ -21,23 +23,26 @@ _IGNORED = frozenset({"..", "__pycache__"})
 
 
 @functools.cache
-def library() -> Path:
-    """Give the folder of links; it lives as long as this process."""
+def library(*names: str) -> Path:
+    """Give a folder of links; it lives as long as this process.
+
+    Args:
+        names: Distributions. Default: ``modal``.
+    """
     folder = Path(tempfile.mkdtemp(prefix="gpuhub-modal-library-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for found in _closure("modal").values():
-        names = {path.parts[0] for path in found.files or ()} - _IGNORED
-        for name in names:
+    for found in _closure(names or ("modal",)).values():
+        for name in {path.parts[0] for path in found.files or ()} - _IGNORED:
             target = Path(str(found.locate_file(name)))
             if not name.endswith(".pth") and target.exists() and not (folder / name).exists():
                 (folder / name).symlink_to(target)
     return folder
 
 
-def _closure(name: str) -> dict[str, Distribution]:
-    """Find a distribution with all it requires, by name."""
+def _closure(names: Iterable[str]) -> dict[str, Distribution]:
+    """Find distributions with all they require, by name."""
     found: dict[str, Distribution] = {}
-    waiting = [name]
+    waiting = list(names)
     while waiting:
         each = waiting.pop()
         key = each.lower().replace("_", "-")

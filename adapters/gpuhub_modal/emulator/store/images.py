@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["Image", "Images"]
 
 _WORKDIR = "/root"
+_REQUIREMENT = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _BROKEN = (
     'ERROR: process "/bin/sh -c pip install" did not complete successfully: exit code: 1',
     "Terminating task due to error: failed to run builder command",
@@ -103,6 +105,13 @@ class Images:
             if command == "ENV":
                 found |= _assignments(rest)
         return found
+
+    def packages(self, layers: Sequence[Image]) -> tuple[str, ...]:
+        """Give the names of the distributions that layers install with pip."""
+        lines = [rest for _, command, rest in _commands(layers) if command == "RUN"]
+        words = [word for line in lines if "pip install" in line for word in shlex.split(line)]
+        names = [match[0] for word in words if (match := _REQUIREMENT.match(word))]
+        return tuple(dict.fromkeys(names))
 
     def workdir(self, layers: Sequence[Image]) -> str:
         """Give where containers start."""

@@ -117,14 +117,11 @@ def _idle_row(rows: Rows, scaling: Scaling, seconds: int) -> None:
 
 
 def _concurrency_rows(rows: Rows, scaling: Scaling) -> None:
-    fields = concurrency_fields(scaling)
-    if not fields:
-        rows.unset("scaling.concurrency", "a container takes one call", "max_concurrent_inputs")
-    else:
-        how = "functions that are not async run on threads"
-        rows.exact("scaling.concurrency", "max_concurrent_inputs", scaling.concurrency, how)
+    several = scaling.concurrency > 1
+    how = "functions that are not async run on threads" if several else "Modal's default"
+    rows.exact("scaling.concurrency", "max_concurrent_inputs", scaling.concurrency, how)
     field, native = "scaling.target_in_flight", "target_concurrent_inputs"
-    if "target_concurrent_inputs" in fields:
-        rows.exact(field, native, scaling.target_in_flight)
-    else:
+    if scaling.target_in_flight is None:
         rows.unset(field, "as many as a container takes", native)
+    else:
+        rows.exact(field, native, scaling.target_in_flight, "" if several else "Modal's default")

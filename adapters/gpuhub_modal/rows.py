@@ -46,10 +46,10 @@ def make_rows(
     rows.exact("env", "env_dict", dict(spec.env), "a secret without a name: not readable")
     _secret_row(rows, spec)
     _volume_row(rows, spec)
-    _placement_rows(rows, spec, own)
+    _placement_rows(rows, spec)
     _snapshot_row(rows, spec, body)
     _web_row(rows, spec, body)
-    _option_row(rows, spec)
+    _option_row(rows, spec, own)
     return rows.done()
 
 
@@ -163,7 +163,7 @@ def _bucket_note(path: str, bucket: Bucket) -> str:
     return f"{path}: a bucket, {keys}"
 
 
-def _placement_rows(rows: Rows, spec: FunctionSpec, own: Options) -> None:
+def _placement_rows(rows: Rows, spec: FunctionSpec) -> None:
     if spec.regions:
         why = "Modal's own names, broad or narrow; checked by Modal"
         cost = "a region multiplies the price, 1.5 to 1.75 times"
@@ -174,7 +174,6 @@ def _placement_rows(rows: Rows, spec: FunctionSpec, own: Options) -> None:
         rows.unset("cloud", "any", "cloud_provider_str")
     else:
         rows.exact("cloud", "cloud_provider_str", spec.cloud)
-    del own
 
 
 def _snapshot_row(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any]) -> None:
@@ -203,8 +202,8 @@ def _web_row(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any]) -> None:
         rows.unset("public", "called with a token of the workspace")
 
 
-def _option_row(rows: Rows, spec: FunctionSpec) -> None:
-    mine = dict(spec.options.get("modal", {}))
+def _option_row(rows: Rows, spec: FunctionSpec, own: Options) -> None:
+    mine = own.model_dump(exclude_unset=True)
     others = sorted(set(spec.options) - {"modal"})
     ignored = f"ignored here: options of {', '.join(others)}" if others else ""
     if mine:

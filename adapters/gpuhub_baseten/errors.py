@@ -25,7 +25,6 @@ from gpuhub.errors import (
 )
 
 if TYPE_CHECKING:
-
     from gpuhub.plan import Response
 
 __all__ = ["ERRORS", "FROM_MODEL", "document", "member", "read_error"]

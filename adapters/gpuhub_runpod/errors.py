@@ -23,7 +23,6 @@ from gpuhub.errors import (
 )
 
 if TYPE_CHECKING:
-
     from gpuhub.plan import Response
 
 __all__ = ["ERRORS", "document", "member", "read_error"]

@@ -1,0 +1,52 @@
+"""``options={"<provider>": {…}}`` of a function, checked by a pydantic model. Pure.
+
+An adapter may use it, nothing asks it to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from gpuhub.errors import SpecError
+
+__all__ = ["check_options"]
+
+OptionsT = TypeVar("OptionsT", bound=BaseModel)
+
+
+def check_options(
+    kind: type[OptionsT], given: Mapping[str, Any], *, provider: str, title: str
+) -> OptionsT:
+    """Check a function's options for one provider.
+
+    Args:
+        kind: What may be set: a model with ``extra="forbid"``.
+        given: What is set.
+        provider: Name of the adapter, such as ``"runpod"``.
+        title: The provider's name as it writes it, such as ``"RunPod"``.
+
+    Raises:
+        SpecError: One is unknown or of the wrong kind; all such are named, with what may be meant.
+    """
+    try:
+        return kind.model_validate(dict(given))
+    except ValidationError as error:
+        known = list(kind.model_fields)
+        problems = [_problem(detail, provider, known) for detail in error.errors()]
+        raise SpecError(
+            f"options: {'; '.join(problems)}",
+            next_step=f"{title}'s options are {', '.join(known)}",
+            provider=provider,
+        ) from None
+
+
+def _problem(detail: Any, provider: str, known: list[str]) -> str:
+    name = ".".join(str(part) for part in detail["loc"])
+    if detail["type"] == "extra_forbidden":
+        near = get_close_matches(name, known, n=1)
+        return f"{provider} has no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"{provider}.{name}: {detail['msg']} (got {detail['input']!r})"

@@ -112,6 +112,8 @@ class ForkedMachine:
         self._name = ""
         self._channel, self._theirs = socket.socketpair()
         self._lock = threading.Lock()
+        self._code: int | None = None
+        self._ended = threading.Event()
 
     def start(self) -> None:
         """Fork it, and listen to it."""
@@ -121,7 +123,7 @@ class ForkedMachine:
                 self._folder,
                 log.fileno(),
                 self._theirs.fileno(),
-                self._reports.exited,
+                self._exited,
             )
         self._theirs.close()
         threading.Thread(target=self._listen, name="replicate-worker", daemon=True).start()
@@ -129,6 +131,7 @@ class ForkedMachine:
     def stop(self) -> None:
         """Kill it and its group."""
         nursery().kill(self._name)
+        self._ended.set()
         with contextlib.suppress(OSError):
             self._channel.shutdown(socket.SHUT_RDWR)
 
@@ -145,10 +148,19 @@ class ForkedMachine:
         with self._lock, contextlib.suppress(OSError):  # its end is told by the nursery
             self._channel.sendall(line)
 
+    def _exited(self, code: int) -> None:
+        self._code = code
+        self._ended.set()
+
     def _listen(self) -> None:
+        """Take what it tells; its end comes last, though the nursery may know it earlier."""
         with self._channel, self._channel.makefile("rb") as lines, contextlib.suppress(OSError):
             for line in lines:
-                self._take(json.loads(line))
+                if line.endswith(b"\n"):  # not one that its death cut off
+                    self._take(json.loads(line))
+        self._ended.wait()
+        if self._code is not None:
+            self._reports.exited(self._code)
 
     def _take(self, message: dict[str, Any]) -> None:
         reports = self._reports

@@ -89,8 +89,9 @@ class GrpcServer:
         started.set()
         await self._ended.wait()
         pacer.cancel()
-        listening.close()
+        self._loop.remove_reader(listener)  # before the close: asyncio loses what it is accepting
         await connections.cut()
+        listening.close()
 
 
 class Connections:

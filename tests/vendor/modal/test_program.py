@@ -205,9 +205,9 @@ def test_two_clients_in_one_process(lab):
     wrong = lab.client_of("ak-wrong", "as-wrong")
     with pytest.raises(lab.modal.exception.AuthError):
         lab.modal.Function.from_name("lab", "it", client=wrong).remote(1)
-    other.close()
+    lab.close_client(other)
     assert lab.handle().remote(2) == 3
-    wrong.close()
+    lab.close_client(wrong)
 
 
 def test_arguments_in_cbor(lab, monkeypatch):

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import CallOptions, CallRef, CallState, CancelReceipt, Phase
+from gpuhub.adapter.events import EventReader
 from gpuhub.errors import (
     CallFailed,
     CallTimedOut,
@@ -21,7 +22,6 @@ from gpuhub.errors import (
 from gpuhub_beam import wire
 from gpuhub_beam.errors import GONE, NO_CONTAINER, document, member, read_error
 from gpuhub_beam.following import Following
-from gpuhub_beam.sse import EventReader
 from gpuhub_beam.states import TIMED_OUT, answered, remote_error
 
 if TYPE_CHECKING:

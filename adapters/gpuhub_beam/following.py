@@ -7,10 +7,10 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from gpuhub.adapter.events import EventReader
 from gpuhub.errors import ProviderUnavailable
 from gpuhub_beam import wire
 from gpuhub_beam.errors import document
-from gpuhub_beam.sse import EventReader
 from gpuhub_beam.states import task_state
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import LogLine
+from gpuhub.adapter.events import EventReader
 from gpuhub.errors import ProviderUnavailable
 from gpuhub_beam import wire
 from gpuhub_beam.errors import document, member
-from gpuhub_beam.sse import EventReader
 
 if TYPE_CHECKING:
     from gpuhub.adapter import Io

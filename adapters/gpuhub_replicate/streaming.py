@@ -1,6 +1,8 @@
 """Streams: events of a prediction as they come, and the rest by asking, should they break off.
 
-Replicate closes an event stream that was silent for 30 seconds, whatever the prediction does.
+Replicate closes an event stream that was silent for 30 seconds, whatever the prediction does. Its
+events are ``output`` with text, ``error`` with a JSON object, and ``done`` with ``{}`` or a reason
+("Streaming output" of its documentation, read 2026-11-20).
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import CallState, CancelReceipt, Phase
+from gpuhub.adapter.events import EventReader
 from gpuhub.errors import (
     CallCancelled,
     CallFailed,
@@ -24,14 +27,13 @@ from gpuhub_replicate import wire
 from gpuhub_replicate.calls import begin, cancel
 from gpuhub_replicate.envelopes import Documents, documents_in
 from gpuhub_replicate.errors import document
-from gpuhub_replicate.sse import EventReader
 from gpuhub_replicate.states import call_state
 from gpuhub_replicate.targets import speaks_envelopes
 
 if TYPE_CHECKING:
     from gpuhub.adapter import CallOptions, CallRef, DeploymentRef, Io
+    from gpuhub.adapter.events import Event
     from gpuhub_replicate.defaults import Defaults
-    from gpuhub_replicate.sse import Event
 
 __all__ = ["stream"]
 
@@ -91,7 +93,7 @@ async def _events(io: Io, url: str, defaults: Defaults) -> AsyncIterator[Event]:
     # The token goes to the address of the settings only; elsewhere the URL has to be enough.
     base = defaults.stream_url.rstrip("/")
     origin = "stream" if url.startswith(f"{base}/") else ""
-    reader, pieces = EventReader(), io.stream(wire.open_stream(url, origin))
+    reader, pieces = EventReader(keep_empty=True), io.stream(wire.open_stream(url, origin))
     try:
         async for piece in pieces:
             for event in reader.feed(piece):

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.events import EventReader
 from gpuhub.errors import NotFound, ProviderUnavailable
 from gpuhub_runpod import wire
 from gpuhub_runpod.errors import document, member
-from gpuhub_runpod.sse import EventReader, rfc3339
+from gpuhub_runpod.log_events import log_event, rfc3339
 
 if TYPE_CHECKING:
     from gpuhub.adapter import DeploymentRef, Io, LogLine
@@ -62,11 +63,12 @@ def _name(worker: Mapping[str, Any]) -> str:
 
 async def _backlog(io: Io, ref: DeploymentRef, worker: str, seen: _Seen) -> list[LogLine]:
     """Read a worker's stream until nothing comes for a moment."""
-    reader, found = EventReader(worker), []
+    reader, found = EventReader(), []
     chunks = io.stream(wire.get_logs(ref.address, worker, seen.since, _IDLE_S))
     try:
         async for chunk in chunks:
-            found += list(reader.feed(chunk))
+            told = [log_event(event, worker) for event in reader.feed(chunk)]
+            found += [event for event in told if event]
     except NotFound:
         pass  # it stopped meanwhile
     except ProviderUnavailable as error:

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from gpuhub.adapter import CallOptions
 from gpuhub.errors import CallCancelled, CallTimedOut, OutcomeUnknown, RemoteError
 from gpuhub_replicate.envelopes import Documents, documents_in
-from gpuhub_replicate.sse import Event, EventReader
 from tests.adapters.replicate.answers import API, STREAM, prediction, reference
 
 REF = reference()
@@ -211,18 +210,3 @@ def test_documents_are_found_however_they_are_cut(values, size):
             found += reader.feed(whole[at : at + size])
         assert [json.loads(text) for text in found] == [{"result": value} for value in values]
         assert documents_in(whole) == (texts if values else [])
-
-
-WORDS = st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\n"))
-
-
-@given(st.lists(WORDS, min_size=1), st.data())
-def test_events_are_read_from_any_chunks(texts, data):
-    """Of bytes, so that a letter may be cut."""
-    body = "".join(event("output", text) for text in texts).encode()
-    size = data.draw(st.integers(1, 20))
-    reader = EventReader()
-    found: list[Event] = []
-    for at in range(0, len(body), size):
-        found += reader.feed(body[at : at + size])
-    assert [each.data for each in found] == texts

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from gpuhub_replicate.emulator.predictions import Prediction
 
 __all__ = ["ReplicateEmulator"]
+
+_LOOK_S, _PATIENCE_S = 0.01, 2.0
 
 
 class ReplicateEmulator:
@@ -114,7 +117,7 @@ class ReplicateEmulator:
         with self._site.timeline.lock:
             self._account.close()
         self._server.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._remove_folder()
 
     def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
         """Let the next operations of one kind go wrong.
@@ -211,6 +214,15 @@ class ReplicateEmulator:
     def prediction(self, prediction_id: str) -> Prediction:
         """Give the state of a prediction, to look at."""
         return self._account.predictions[prediction_id]
+
+    def _remove_folder(self) -> None:
+        """Remove what workers leave; one that is just being killed may still write."""
+        ends = time.monotonic() + _PATIENCE_S
+        while self._folder.exists():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if time.monotonic() > ends:
+                return
+            time.sleep(_LOOK_S if self._folder.exists() else 0)
 
     def __enter__(self) -> Self:
         self.start()

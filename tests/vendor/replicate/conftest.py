@@ -25,6 +25,11 @@ from gpuhub_replicate.emulator import (
 CLIENT = Path(__file__).with_name("client.py")
 TOKEN = "made-up-token"
 TEXT = schema_of({"text": {"type": "string"}}, {"type": "string"}, required=("text",))
+LINES = schema_of(
+    {"text": {"type": "string"}},
+    {"type": "array", "items": {"type": "string"}, "x-cog-array-type": "iterator"},
+    required=("text",),
+)
 
 
 @pytest.fixture(scope="session")

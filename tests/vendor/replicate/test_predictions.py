@@ -13,7 +13,7 @@ from gpuhub.errors import CallTimedOut, GpuHubError, OutcomeUnknown
 from gpuhub.testing.emulator import Fault
 from gpuhub_replicate.emulator import EmulatorOptions
 from tests.adapters.replicate.emulator.test_hosted import receiver  # noqa: F401 - a fixture
-from tests.vendor.replicate.conftest import TEXT, TOKEN
+from tests.vendor.replicate.conftest import LINES, TEXT, TOKEN
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -75,11 +75,17 @@ def test_both_run_a_version_the_same_way(emulator, vendor, ours):
 
 def test_both_stream_the_same_words(emulator, vendor, ours):
     """Create, then server-sent events."""
-    given = {"prompt": "one two\nthree"}
-    (events,) = vendor.do(["stream", LLAMA, given])
-    items = list(ours.connect(f"replicate://{LLAMA}").stream(**given))
+
+    def slowly(given):
+        time.sleep(0.1)  # or it ends before the stream is asked for, which ours then does without
+        yield from given["text"].split("-")
+
+    emulator.play("acme/words", slowly, LINES, on_thread=True)
+    given = {"text": "one-two\n-three"}
+    (events,) = vendor.do(["stream", "acme/words", given])
+    items = list(ours.connect("replicate://acme/words").stream(**given))
     assert [data for kind, data in events if kind == "output"] == items
-    assert "".join(items) == given["prompt"]
+    assert items == ["one", "two\n", "three"]
     theirs, mine = emulator.requests.of("stream")
     assert theirs.headers["accept"] == mine.headers["accept"] == "text/event-stream"
     assert emulator.requests.of("submit")[0].json == {"input": given, "stream": True}

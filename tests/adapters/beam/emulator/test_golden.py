@@ -13,7 +13,7 @@ from gpuhub_beam.emulator.problems import Problem
 from gpuhub_beam.emulator.stubs import config_of
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-MESSAGES = {
+MESSAGES: dict[str, type[bodies.Message]] = {
     "/api/v1/gateway/images/verify-build": bodies.VerifyImageBuild,
     "/api/v1/gateway/images/build": bodies.BuildImage,
     "/api/v1/gateway/stubs": bodies.GetOrCreateStub,

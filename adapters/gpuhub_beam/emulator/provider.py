@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from gpuhub_beam.emulator.instances import Instance
 
 __all__ = ["BeamEmulator"]
+
+_REMOVALS = 50
 
 
 class BeamEmulator:
@@ -132,7 +135,7 @@ class BeamEmulator:
             self._small_grpc = None
         self._site.waker.call(self._calls.forget)
         self._server.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
 
     def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
         """Let the next operations of one kind go wrong.
@@ -262,6 +265,15 @@ class BeamEmulator:
 
     def __exit__(self, *exception: object) -> None:
         self.stop()
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder that processes on their way out may still write to."""
+    for _ in range(_REMOVALS):
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            return
+        time.sleep(0.01)
 
 
 def _place(kind: str, on: str) -> str:

@@ -179,6 +179,20 @@ def test_an_image_is_built_once(lab: Laboratory) -> None:
     assert any("pip install tinydb==4.8.2" in line for line in lines)
 
 
+def test_packages_of_an_image(lab: Laboratory) -> None:
+    """Those that this Python has are there, with what they need; the others are not."""
+
+    def it(*names: str) -> list[str]:
+        import importlib.util
+
+        return [name for name in names if importlib.util.find_spec(name) is not None]
+
+    image = lab.modal.Image.debian_slim().pip_install("pydantic>=2", "no-such-package")
+    handle = lab.deploy(it, image=image)
+    asked = ("pydantic", "pydantic_core", "annotated_types", "no_such_package", "pytest")
+    assert handle.remote(*asked) == ["pydantic", "pydantic_core", "annotated_types"]
+
+
 def test_the_record_can_be_written_as_json(lab: Laboratory) -> None:
     """All of a deploy and a call."""
     lab.deploy(variables()).remote()

@@ -6,9 +6,7 @@ A real adapter names here, for each wire field, the provider's page and the date
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import (
@@ -21,14 +19,16 @@ from gpuhub.adapter import (
     Version,
     WorkerCounts,
 )
+from gpuhub.adapter.prices import cost_of, read_prices
 from gpuhub.gpus import resolve
-from gpuhub.plan import CostEstimate, Plan, Request, Retry, Row, ShipMode
+from gpuhub.plan import Plan, Request, Retry, Row, ShipMode
 from gpuhub_mock.errors import call_problem
 from gpuhub_mock.rows import PROVIDER, SCALING, make_rows
 
 if TYPE_CHECKING:
     from gpuhub.bundle import Bundle
     from gpuhub.gpus import Resolution
+    from gpuhub.plan import CostEstimate
     from gpuhub.spec import FunctionSpec
     from gpuhub_mock.emulator.answers import DeploymentAnswer, StatusAnswer, VersionAnswer
     from gpuhub_mock.emulator.calls import Call
@@ -42,7 +42,6 @@ __all__ = [
 ]
 
 FAMILIES = {"A100": "A100-80GB", "H100": "H100", "V100": "V100-32GB"}
-_PRICES = Path(__file__).with_name("prices.toml")
 
 # ------------------------------------------------------------------ a spec to rows and requests
 
@@ -54,7 +53,7 @@ def make_plan(spec: FunctionSpec, bundle: Bundle) -> Plan:
         SpecError: An option of the mock's own is unknown or out of range.
         UnknownGpu: A GPU is not offered.
     """
-    prices = read_prices()
+    prices = read_prices(__file__)
     gpus = resolve(spec.gpu_choices, prices["gpu"], provider=PROVIDER, families=FAMILIES)
     rows = make_rows(spec, gpus)
     cost = _cost(spec, gpus, prices)
@@ -68,11 +67,6 @@ def make_plan(spec: FunctionSpec, bundle: Bundle) -> Plan:
         ship=ShipMode("upload", "the mock takes the bundle as it is", bundle.size),
         cost=cost,
     )
-
-
-def read_prices() -> dict[str, Any]:
-    """Give the price list."""
-    return tomllib.loads(_PRICES.read_text("utf-8"))
 
 
 def _requests(spec: FunctionSpec, bundle: Bundle, rows: tuple[Row, ...]) -> tuple[Request, ...]:
@@ -105,8 +99,7 @@ def _cost(
     per_hour += (spec.memory or 0) / 1024 * prices["worker"]["memory_gib_usd_per_hour"]
     if gpus:
         per_hour += gpus[0].native * gpus[0].count
-    idle = per_hour * spec.scaling.min_workers
-    return CostEstimate(round(per_hour, 4), round(idle, 4), prices["source"])
+    return cost_of(per_hour, spec.scaling.min_workers, prices["source"])
 
 
 # ------------------------------------------------------------------ state to the seam's types

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from gpuhub.plan import CostEstimate
+from gpuhub.adapter.prices import cost_of, dated_source, dearest, read_prices
 
 if TYPE_CHECKING:
+    from gpuhub.plan import CostEstimate
     from gpuhub_modal.gpus import Selection
 
-__all__ = ["estimate", "read_prices"]
-
-
-def read_prices() -> dict[str, Any]:
-    """Give the price list."""
-    return tomllib.loads(Path(__file__).with_name("prices.toml").read_text("utf-8"))
+__all__ = ["estimate"]
 
 
 def estimate(selection: Selection | None, min_workers: int) -> CostEstimate:
@@ -26,12 +20,8 @@ def estimate(selection: Selection | None, min_workers: int) -> CostEstimate:
         selection: The cards; ``None`` for CPU.
         min_workers: Workers kept warm.
     """
-    prices = read_prices()
-    source = f"{prices['source']}; read {prices['as_of']}"
-    known: dict[str, float] = prices["usd_per_second"]
-    if selection is None or any(card not in known for card in selection.cards):
-        return CostEstimate(source=source)
-    counts = [int(each["count"]) for each in selection.native]
-    paired = zip(selection.cards, counts, strict=True)
-    per_hour = max(known[card] * count for card, count in paired) * 3600
-    return CostEstimate(round(per_hour, 4), round(per_hour * min_workers, 4), source)
+    prices = read_prices(__file__)
+    chosen = zip(selection.cards, selection.native, strict=True) if selection else ()
+    choices = [(card, int(native["count"])) for card, native in chosen]
+    per_hour = dearest(prices["usd_per_second"], choices)
+    return cost_of(per_hour, min_workers, dated_source(prices))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import tomllib
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from gpuhub.plan import CostEstimate
+from gpuhub.adapter.prices import cost_of, dearest, read_prices
 
-__all__ = ["estimate", "read_prices"]
+if TYPE_CHECKING:
+    from gpuhub.plan import CostEstimate
 
-
-def read_prices() -> dict[str, Any]:
-    """Give the price list."""
-    return tomllib.loads(Path(__file__).with_name("prices.toml").read_text("utf-8"))
+__all__ = ["estimate"]
 
 
 def estimate(hardware: str, min_workers: int) -> CostEstimate:
@@ -23,10 +19,9 @@ def estimate(hardware: str, min_workers: int) -> CostEstimate:
         hardware: SKU.
         min_workers: Instances kept warm.
     """
-    prices = read_prices()
+    prices = read_prices(__file__)
     source = f"{prices['source']}; as of {prices['as_of']}"
-    per_second = prices["usd_per_second"].get(hardware)
-    if per_second is None:
-        return CostEstimate(source=f"no price known for {hardware}; {source}")
-    per_hour = per_second * 3600
-    return CostEstimate(round(per_hour, 4), round(per_hour * min_workers, 4), source)
+    per_hour = dearest(prices["usd_per_second"], [(hardware, 1)])
+    if per_hour is None:
+        source = f"no price known for {hardware}; {source}"
+    return cost_of(per_hour, min_workers, source)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gpuhub.adapter import Feature, Level
+from gpuhub.adapter.prices import read_prices
 from gpuhub.bundle import Bundle
 from gpuhub.errors import GpuHubError, SpecError, UnknownGpu
 from gpuhub.gpus import catalogue, gpu
@@ -28,9 +29,10 @@ from gpuhub.spec import (
     spec_fields,
 )
 from gpuhub.worker.target import Target
+from gpuhub_mock import translate
 from gpuhub_mock.capabilities import CAPABILITIES
 from gpuhub_mock.emulator.bodies import DeploymentBody
-from gpuhub_mock.translate import make_plan, read_prices
+from gpuhub_mock.translate import make_plan
 
 GOLDEN = Path(__file__).parent / "golden"
 TARGET = Target("shop.embedding", "embed")
@@ -261,7 +263,7 @@ def test_what_a_gpu_becomes(asked, card, exact) -> None:
 
 def test_every_card_has_a_price() -> None:
     """The mock offers the whole catalogue."""
-    assert set(read_prices()["gpu"]) == {card.name for card in catalogue()}
+    assert set(read_prices(translate.__file__)["gpu"]) == {card.name for card in catalogue()}
 
 
 def test_costs_are_fictional_and_add_up() -> None:

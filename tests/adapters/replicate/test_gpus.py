@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from gpuhub.adapter.prices import read_prices
 from gpuhub.errors import SpecError, UnknownGpu
 from gpuhub.scaling import Scaling
 from gpuhub.spec import (
     FunctionSpec,
 )
+from gpuhub_replicate import prices
 from gpuhub_replicate.gpus import HARDWARE, select
-from gpuhub_replicate.prices import read_prices
 from tests.adapters.replicate.test_plan import TARGET, create_body, plan
 
 
@@ -53,9 +54,9 @@ def test_hardware_may_be_named():
 
 def test_every_sku_has_a_price():
     """Of the table; the date is with them."""
-    prices = read_prices()
+    known = read_prices(prices.__file__)
     skus = {sku for counts in HARDWARE.values() for sku in counts.values()}
-    assert skus <= set(prices["usd_per_second"])
+    assert skus <= set(known["usd_per_second"])
     cost = plan(gpu="A100", scaling=Scaling(min_workers=2)).cost
     assert (cost.worker_usd_per_hour, cost.idle_usd_per_hour) == (5.04, 10.08)
     assert "2025" in cost.source

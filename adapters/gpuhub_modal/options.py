@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from gpuhub.errors import SpecError
+from gpuhub.adapter.options import check_options
 
 __all__ = ["Options", "read_options"]
 
@@ -46,19 +45,4 @@ def read_options(given: Mapping[str, Any]) -> Options:
     Raises:
         SpecError: One is unknown or of the wrong kind.
     """
-    try:
-        return Options.model_validate(dict(given))
-    except ValidationError as error:
-        raise SpecError(
-            f"options: {'; '.join(_problem(detail) for detail in error.errors())}",
-            next_step=f"Modal's options are {', '.join(Options.model_fields)}",
-            provider="modal",
-        ) from None
-
-
-def _problem(detail: Any) -> str:
-    name = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        near = get_close_matches(name, Options.model_fields, n=1)
-        return f"modal has no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    return f"modal.{name}: {detail['msg']} (got {detail['input']!r})"
+    return check_options(Options, given, provider="modal", title="Modal")

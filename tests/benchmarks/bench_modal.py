@@ -1,0 +1,157 @@
+"""Tiny calls on Modal's emulator: gpuhub and Modal's own client, in one process, by turns.
+
+Run it alone: ``.venv-modal/bin/python tests/benchmarks/bench_modal.py``. The emulator runs in a
+process of its own, its containers run Modal's runtime. Calls of both take turns in rounds, so that
+whatever else the machine does meets both.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gpuhub
+
+ROUNDS = 20
+CALLS = 25
+FIRSTS = 7
+TOKEN = ("ak-made-up", "as-made-up")
+EMULATOR = """
+import gc, sys
+from gpuhub.testing.emulator.clocks import SystemClock
+from gpuhub_modal.emulator import EmulatorOptions, ModalEmulator
+
+emulator = ModalEmulator(EmulatorOptions(cold_start_s=0.0), SystemClock())
+print(emulator.start()["server_url"], flush=True)
+gc.disable()
+sys.stdin.read()
+emulator.stop()
+"""
+MODULE = """
+def double(number: int) -> int:
+    return 2 * number
+"""
+
+
+@contextmanager
+def emulator() -> Iterator[str]:
+    """Play Modal in a process of its own; give its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", EMULATOR],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.stdin.close()
+        process.wait(20)
+
+
+def timed(call: Callable[[], object]) -> float:
+    """Milliseconds of one call."""
+    began = time.perf_counter()
+    call()
+    return 1000 * (time.perf_counter() - began)
+
+
+def by_turns(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Median milliseconds of each."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(ROUNDS):
+        order = list(calls) if number % 2 else list(reversed(calls))
+        for name in order:
+            times[name] += [timed(calls[name]) for _ in range(CALLS)]
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def import_is_light() -> bool:
+    """Whether ``import gpuhub`` leaves Modal's package alone."""
+    script = "import sys, gpuhub; print('modal' in sys.modules, 'grpclib' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    return done.stdout.split() == ["False", "False"]
+
+
+def main() -> None:
+    """Deploy both, measure, print."""
+    with tempfile.TemporaryDirectory() as place, emulator() as url:
+        root = Path(place)
+        (root / "gpuhub.toml").write_text('app = "ours"\n')
+        (root / "bench_functions.py").write_text(MODULE)
+        sys.path.insert(0, place)
+        os.environ |= {"MODAL_SERVER_URL": url, "MODAL_CONFIG_PATH": str(root / "none")}
+        print(json.dumps(measure(root, url), indent=2))
+
+
+def measure(root: Path, url: str) -> dict[str, Any]:
+    """Give medians and ratios."""
+    import bench_functions  # type: ignore[import-not-found]
+    import modal  # type: ignore[import-not-found, unused-ignore]
+
+    client = modal.Client.from_credentials(*TOKEN)
+    app = modal.App("theirs", image=modal.Image.debian_slim())
+    app.function(name="double", min_containers=1, max_containers=1)(bench_functions.double)
+    app.deploy(client=client)
+    environ = {
+        "MODAL_TOKEN_ID": TOKEN[0],
+        "MODAL_TOKEN_SECRET": TOKEN[1],
+        "GPUHUB_STATE_DIR": str(root / "state"),
+    }
+
+    def workspace() -> Any:
+        options = {"server_url": url}
+        return gpuhub.Workspace(
+            "modal", app="ours", root=root, provider_options=options, environ=environ
+        )
+
+    scaling = gpuhub.Scaling(min_workers=1, max_workers=1)
+    function = gpuhub.function(scaling=scaling)(bench_functions.double)
+    first = workspace()
+    function.in_workspace(first).deploy()
+    function.in_workspace(first).remote(1)
+    handle = modal.Function.from_name("theirs", "double", client=client)
+    handle.remote(1)
+    ours = function.in_workspace(first)
+    found = by_turns({"modal": lambda: handle.remote(1), "gpuhub": lambda: ours.remote(1)})
+    starts: dict[str, list[float]] = {"modal": [], "gpuhub": []}
+    for _ in range(FIRSTS):
+        starts["modal"].append(timed(lambda: first_of_theirs(modal)))
+        opened = workspace()
+        starts["gpuhub"].append(
+            timed(lambda opened=opened: function.in_workspace(opened).remote(1))
+        )
+        opened.close()
+    firsts = {name: statistics.median(times) for name, times in starts.items()}
+    first.close()
+    return {
+        "p50_ms": found,
+        "ratio_p50": found["gpuhub"] / found["modal"],
+        "first_call_ms": firsts,
+        "ratio_first": firsts["gpuhub"] / firsts["modal"],
+        "import_gpuhub_leaves_modal_alone": import_is_light(),
+    }
+
+
+def first_of_theirs(modal: Any) -> None:
+    """Connect, look up, call."""
+    client = modal.Client.from_credentials(*TOKEN)
+    modal.Function.from_name("theirs", "double", client=client).remote(1)
+    getattr(client, "close", None) and client.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 from gpuhub.adapter import Feature
 from gpuhub_baseten.capabilities import CAPABILITIES
 from gpuhub_baseten.gpus import CARDS
 from gpuhub_baseten.info import INFO
 from gpuhub_baseten.options import Options
+from tests.adapters.pages import check_table, page_of
 
-PAGE = Path(__file__).parents[3] / "docs" / "providers" / "baseten.md"
-BEGIN = "<!-- capabilities: written by tests/adapters/baseten/test_docs.py -->\n"
-END = "<!-- end -->"
-
-
-def table() -> str:
-    """Write the capabilities as Markdown."""
-    lines = ["| Feature | Support | How, or why not |", "| --- | --- | --- |"]
-    for feature in Feature:
-        support = CAPABILITIES[feature]
-        lines.append(f"| `{feature.value}` | {support.level.value} | {support.how} |")
-    return "\n".join(lines) + "\n"
+PAGE = page_of("baseten")
 
 
 def test_the_table_of_capabilities_is_the_codes():
     """Written by this test with UPDATE_GOLDEN=1."""
-    text = PAGE.read_text("utf-8")
-    head, _, rest = text.partition(BEGIN)
-    written, _, tail = rest.partition(END)
-    if os.environ.get("UPDATE_GOLDEN"):
-        PAGE.write_text(f"{head}{BEGIN}{table()}{END}{tail}", "utf-8")
-        return
-    assert written == table(), "run with UPDATE_GOLDEN=1"
+    check_table("baseten", CAPABILITIES)
 
 
 def test_every_setting_and_option_is_on_the_page():

@@ -18,7 +18,7 @@ TOP_LEVEL = {
     "pyproject.toml",
     "tests",
 }
-README_TEST_COMMAND = "python -m pip install uv && python -m uv run pytest"
+README_TEST_COMMAND = "python -m pip install uv && python -m uv run pytest -n 2 --dist loadfile"
 
 # Written so that this file does not match itself.
 FORBIDDEN = {
@@ -76,4 +76,4 @@ def test_no_lock_file(tracked):
 def test_the_readme_names_the_command_that_ci_runs(root):
     """One line in the README does all set-up and passes the tests; .ci/run proves it."""
     assert README_TEST_COMMAND in (root / "README.md").read_text().splitlines()
-    assert "-m uv run pytest" in (root / ".ci" / "run").read_text()
+    assert "-m uv run pytest -n 2 --dist loadfile" in (root / ".ci" / "run").read_text()

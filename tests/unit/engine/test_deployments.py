@@ -151,7 +151,7 @@ def test_a_refused_create_is_recorded_as_failed():
 
 def test_a_build_that_fails_inside_the_deploy_is_recorded():
     """It made nothing, and its log repeats no secret."""
-    plan = Plan(**{**vars(PLAN), "secret_values": {"TOKEN": SecretStr("hunter2-hunter2")}})
+    plan: Any = Plan(**{**vars(PLAN), "secret_values": {"TOKEN": SecretStr("hunter2-hunter2")}})
     failure = errors.DeployFailed("no hunter2-hunter2", log_tail=("TOKEN=hunter2-hunter2",))
     deployments, _, journal, io = make(find=[None], deploy=[failure])
     with pytest.raises(errors.DeployFailed) as caught:
@@ -167,8 +167,11 @@ def test_old_versions_are_retired_once_the_new_one_is_routable():
         async def retire(self, io, ref):
             self.seen.append(("retire", ref.version))
 
-    adapter = Retiring(find=[REF], deploy=[NEW], status=[ROLLING, READY])
-    _drive.run(Deployments(adapter, FakeJournal()).deploy(FakeIo(), PLAN))
+    adapter: Any = Retiring(find=[REF], deploy=[NEW], status=[ROLLING, READY])
+    journal: Any = FakeJournal()
+    io: Any = FakeIo()
+    plan: Any = PLAN
+    _drive.run(Deployments(adapter, journal).deploy(io, plan))
     steps = [line[0] for line in adapter.seen]
     assert steps == ["find", "deploy", "status", "status", "retire"]
     assert adapter.seen[-1] == ("retire", NEW.version)
@@ -178,13 +181,13 @@ def test_old_versions_are_retired_once_the_new_one_is_routable():
     ):
         adapter = Retiring(**scripts)
         with suppress(errors.DeployFailed):
-            _drive.run(Deployments(adapter, FakeJournal()).deploy(FakeIo(), PLAN))
+            _drive.run(Deployments(adapter, journal).deploy(io, plan))
         assert adapter.count("retire") == 0
 
 
 def test_a_provider_that_echoes_a_secret_is_not_believed():
     """Neither the error nor the journal repeats it."""
-    plan = Plan(**{**vars(PLAN), "secret_values": {"TOKEN": SecretStr("hunter2-hunter2")}})
+    plan: Any = Plan(**{**vars(PLAN), "secret_values": {"TOKEN": SecretStr("hunter2-hunter2")}})
     echo = errors.BadRequest("env TOKEN=hunter2-hunter2 is too long")
     deployments, _, journal, io = make(find=[None], deploy=[echo])
     with pytest.raises(errors.BadRequest) as caught:

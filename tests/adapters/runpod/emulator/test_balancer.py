@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from typing import Any
 
 import httpx
 import pytest
@@ -66,7 +67,11 @@ def endpoint(account):
     return Endpoint(account, account.created(**fields))
 
 
-ASKED = {"headers": {"Authorization": "Bearer made-up"}, "timeout": 30, "trust_env": False}
+ASKED: dict[str, Any] = {
+    "headers": {"Authorization": "Bearer made-up"},
+    "timeout": 30,
+    "trust_env": False,
+}
 
 
 def test_who_asks_needs_a_key(account, endpoint):

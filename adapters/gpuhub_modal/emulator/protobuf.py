@@ -71,23 +71,20 @@ class Wire:
         release = app.release
         function_ids = release.function_ids if release else {}
         class_ids = release.class_ids if release else {}
-        objects = []
-        for function_id in function_ids.values():
-            definition = release.definitions[function_id] if release else None
-            if definition is not None:
-                handle = self.handle(definition, app.id)
-                objects.append(
-                    self.pb.Object(object_id=function_id, function_handle_metadata=handle)
-                )
-        for class_id in class_ids.values():
-            handle = self.pb.ClassHandleMetadata()
-            objects.append(self.pb.Object(object_id=class_id, class_handle_metadata=handle))
+        objects: list[Any] = []
+        for function_id, definition in (release.definitions if release else {}).items():
+            handle = self.handle(definition, app.id)
+            objects.append(self.pb.Object(object_id=function_id, function_handle_metadata=handle))
+        none = self.pb.ClassHandleMetadata()
+        objects += [
+            self.pb.Object(object_id=each, class_handle_metadata=none)
+            for each in class_ids.values()
+        ]
         return self.pb.AppLayout(objects=objects, function_ids=function_ids, class_ids=class_ids)
 
     def handle(self, definition: Definition, app_id: str) -> Any:
         """Make ``FunctionHandleMetadata`` of a definition."""
-        sent = definition.sent
-        return self._handle(sent, app_id, definition.url, definition.id)
+        return self._handle(definition.sent, app_id, definition.url, definition.id)
 
     def early_handle(self, sent: Any, app_id: str, url: str) -> Any:
         """Make ``FunctionHandleMetadata`` of a function that is not defined yet.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
@@ -19,7 +21,16 @@ GROUP = "gpuhub.adapters"
 
 
 def available() -> Mapping[str, EntryPoint]:
-    """The registered adapters by name, none of them imported."""
+    """The registered adapters by name, none of them imported.
+
+    Looked up once for each ``sys.path``: it reads the metadata of all that is installed, which
+    takes longer than all else that a workspace does before its first call.
+    """
+    return _registered(tuple(sys.path))
+
+
+@lru_cache(maxsize=8)
+def _registered(_path: tuple[str, ...]) -> Mapping[str, EntryPoint]:
     return MappingProxyType({point.name: point for point in sorted(entry_points(group=GROUP))})
 
 

@@ -1,4 +1,8 @@
-"""The seam's methods for Modal: the order of calls, nothing else."""
+"""The seam's methods for Modal: the order of calls, nothing else.
+
+Modules that a call needs not are imported by the methods that need them: a program that only calls
+starts sooner.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gpuhub_modal.calls import Calls
-from gpuhub_modal.changing import connected, deleted, rolled_back, scaled
-from gpuhub_modal.deploying import deploy, found
-from gpuhub_modal.history import versions_of
-from gpuhub_modal.logs import read_logs
 from gpuhub_modal.states import status_of
-from gpuhub_modal.translate import make_plan
 
 if TYPE_CHECKING:
     from gpuhub.adapter import (
@@ -56,18 +55,26 @@ class ModalAdapter:
 
     def plan(self, spec: FunctionSpec, bundle: Bundle) -> Plan:
         """Translate; pure."""
+        from gpuhub_modal.translate import make_plan
+
         return make_plan(spec, bundle)
 
     async def deploy(self, io: Io, plan: Plan, previous: DeploymentRef | None) -> DeploymentRef:
         """Make a new version of the app."""
+        from gpuhub_modal.deploying import deploy
+
         return await deploy(io, plan, previous, self._session)
 
     async def find(self, io: Io, name: str) -> DeploymentRef | None:
         """Look for the app that gpuhub made."""
+        from gpuhub_modal.finding import found
+
         return await found(io, self._session, name)
 
     async def connect(self, io: Io, scheme: str, address: str) -> DeploymentRef:  # noqa: ARG002
         """Give a function by ``app/function``, or the only one of an app."""
+        from gpuhub_modal.changing import connected
+
         return await connected(io, address, self._session)
 
     async def submit(
@@ -100,21 +107,29 @@ class ModalAdapter:
 
     async def scale(self, io: Io, ref: DeploymentRef, scaling: Scaling) -> DeploymentRef:
         """Override the limits until the next deploy."""
+        from gpuhub_modal.changing import scaled
+
         return await scaled(io, ref, scaling, self._session)
 
     async def logs(
         self, io: Io, ref: DeploymentRef, since: float | None, *, follow: bool
     ) -> AsyncIterator[LogLine]:
         """The app's log, oldest line first."""
+        from gpuhub_modal.logs import read_logs
+
         async for line in read_logs(io, self._session, ref.data["app"], since, follow=follow):
             yield line
 
     async def versions(self, io: Io, ref: DeploymentRef) -> Sequence[Version]:
         """All versions, newest first."""
+        from gpuhub_modal.history import versions_of
+
         return await io.run(versions_of, self._session, ref.data["app"])
 
     async def rollback(self, io: Io, ref: DeploymentRef, version: str) -> DeploymentRef:
         """Let an older version serve, as a new one."""
+        from gpuhub_modal.changing import rolled_back
+
         return await rolled_back(io, ref, version, self._session)
 
     async def warm(self, io: Io, ref: DeploymentRef) -> None:
@@ -123,6 +138,8 @@ class ModalAdapter:
 
     async def delete(self, io: Io, ref: DeploymentRef) -> None:
         """Stop the app for good."""
+        from gpuhub_modal.changing import deleted
+
         await deleted(io, ref, self._session)
 
     def close(self) -> None:

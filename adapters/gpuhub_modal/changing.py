@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gpuhub.adapter import DeploymentRef
 from gpuhub.errors import NotFound, SpecError, UnsupportedSetting
-from gpuhub_modal.deploying import found
+from gpuhub_modal.finding import found
 from gpuhub_modal.history import roll_back, versions_of
 from gpuhub_modal.limits import autoscaler_settings
 from gpuhub_modal.states import reference, tags_of

@@ -12,7 +12,8 @@ from gpuhub.errors import BadRequest, DeployFailed, GpuHubError, MalformedRespon
 from gpuhub_modal import entry
 from gpuhub_modal.building import make_app
 from gpuhub_modal.errors import named_errors
-from gpuhub_modal.states import fingerprint_tag, reference, tags_of
+from gpuhub_modal.finding import found
+from gpuhub_modal.states import fingerprint_tag, tags_of
 
 if TYPE_CHECKING:
     from gpuhub.adapter import DeploymentRef, Io
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from gpuhub_modal.facts import AppFacts
     from gpuhub_modal.session import Session
 
-__all__ = ["deploy", "found", "write_folder"]
+__all__ = ["deploy", "write_folder"]
 
 _TAIL = 50
 
@@ -56,19 +57,6 @@ async def deploy(
         tags = dict(tags_of(ref, plan.fingerprint, now))
         await io.run(session.set_tags, plan.deployment, tags)
     return replace(ref, fingerprint=plan.fingerprint)
-
-
-async def found(io: Io, session: Session, name: str) -> DeploymentRef | None:
-    """Look for what gpuhub deployed under a name, with the address of a web function."""
-    try:
-        app = await io.run(session.app, name)
-    except NotFound:
-        return None
-    ref = reference(name, app)
-    if ref is None or ref.data["kind"] != "web":
-        return ref
-    facts = await io.run(session.function, name, ref.data["function"])
-    return replace(ref, url=facts.web_url)
 
 
 def _check_free(session: Session, name: str) -> None:

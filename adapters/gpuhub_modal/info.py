@@ -8,8 +8,8 @@ from gpuhub.adapter import AdapterInfo, Limits, Origin
 from gpuhub.settings import Credential, SettingKey
 from gpuhub_modal.adapter import ModalAdapter
 from gpuhub_modal.capabilities import CAPABILITIES
+from gpuhub_modal.limits import LONGEST_S
 from gpuhub_modal.session import Session
-from gpuhub_modal.translate import LONGEST_S
 
 if TYPE_CHECKING:
     from gpuhub.settings import ProviderSettings

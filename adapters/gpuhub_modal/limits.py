@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gpuhub.scaling import Scaling
 
 __all__ = [
+    "LONGEST_S",
     "LONGEST_WINDOW_S",
     "SHORTEST_WINDOW_S",
     "autoscaler_settings",
@@ -26,6 +27,8 @@ __all__ = [
 ]
 
 SHORTEST_WINDOW_S, LONGEST_WINDOW_S = 2, 3600
+LONGEST_S = 86_400
+"""Longest run of one call, and longest start ("Timeouts" of Modal's guide, read 2026-11)."""
 
 _SETTINGS = "autoscaler_settings"
 

@@ -21,7 +21,7 @@ from gpuhub_modal.container import (
 )
 from gpuhub_modal.gpus import select
 from gpuhub_modal.image import image_steps
-from gpuhub_modal.limits import autoscaler_settings, concurrency_fields
+from gpuhub_modal.limits import LONGEST_S, autoscaler_settings, concurrency_fields
 from gpuhub_modal.options import read_options
 from gpuhub_modal.prices import estimate
 from gpuhub_modal.rows import make_rows
@@ -32,15 +32,13 @@ if TYPE_CHECKING:
     from gpuhub_modal.gpus import Selection
     from gpuhub_modal.options import Options
 
-__all__ = ["ENTRY", "LONGEST_S", "PROVIDER", "REMOTE_FOLDER", "make_plan"]
+__all__ = ["ENTRY", "PROVIDER", "REMOTE_FOLDER", "make_plan"]
 
 PROVIDER = "modal"
 ENTRY = "gpuhub_modal.entry"
 """Module that the container imports."""
 REMOTE_FOLDER = "/root/gpuhub_modal"
 """Where its folder is mounted: ``/root`` is on the path of Modal's containers."""
-LONGEST_S = 86_400
-"""Longest run of one call, and longest start ("Timeouts" of Modal's guide, read 2026-11)."""
 
 _CLOUDS = ("aws", "gcp", "oci", "auto")
 _BATCH, _BATCH_WAIT_MS = 1000, 600_000

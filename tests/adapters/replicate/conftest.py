@@ -23,8 +23,8 @@ from gpuhub.workspace import Workspace
 from gpuhub_replicate.emulator import ReplicateEmulator
 
 PROJECT = Path(__file__).parent / "project"
-TARGET = Target("shop", "echo")
-SMALL = Bundle({"manifest.json": b"{}", "app/shop.py": b"pass\n"}, TARGET, "ab" * 32)
+TARGET = Target("replicate_shop", "echo")
+SMALL = Bundle({"manifest.json": b"{}", "app/replicate_shop.py": b"pass\n"}, TARGET, "ab" * 32)
 
 
 @dataclass
@@ -106,9 +106,9 @@ def plant(make_lab: Callable[..., Lab], provider: ReplicateEmulator) -> Lab:
 def shop() -> Iterator[ModuleType]:
     """The module of functions."""
     sys.path.insert(0, str(PROJECT))
-    yield importlib.import_module("shop")
+    yield importlib.import_module("replicate_shop")
     sys.path.remove(str(PROJECT))
-    del sys.modules["shop"]
+    del sys.modules["replicate_shop"]
 
 
 @pytest.fixture(scope="session")

@@ -86,7 +86,7 @@ def test_a_running_task_is_cancelled(cluster, tmp_path):
     deployment = queue(cluster, "wait")
     task = deployment.put(gate=str(gate), log=str(log))
     cluster.emulator.clock.advance(3)
-    until(log.exists)
+    until(lambda: log.exists() and log.read_text())
     assert cluster.ask("tasks/stop", taskIds=[task]) == {"ok": True}
     assert cluster.task(task)["status"] == "CANCELLED"
     gate.touch()

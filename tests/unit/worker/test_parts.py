@@ -196,7 +196,11 @@ def test_archives_stay_in_their_folder(tmp_path, make, name):
         unpack(tmp_path / "bundle", tmp_path)
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"text", make_tar(("a", b"x"))[:-40]])
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"PK\x03\x04", b"text", make_tar(("a", b"x"))[:-40]],
+    ids=["empty", "zip", "text", "tar"],  # the tar has the time of its making in it
+)
 def test_broken_archives_are_refused(tmp_path, content):
     """Neither tar nor zip, or cut short."""
     (tmp_path / "bundle").write_bytes(content)

@@ -35,7 +35,7 @@ REFUSED: Mapping[str, Mapping[str, list[str]]] = json.loads(
 )
 """By provider and function: the settings for which it is refused before anything is sent."""
 
-PASSED = ("CI", "PATH", "UV_OFFLINE")
+PASSED = ("CI", "PATH", "UV", "UV_OFFLINE")
 CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 UV_CACHE = os.environ.get("UV_CACHE_DIR") or str(CACHES / "uv")
 """Without a network, wheels for an image come from there; asked before tests change HOME."""

@@ -154,6 +154,11 @@ def test_save_reloads_and_errors_do_not_end_it(project, serving):
         loop.call(2)
 
 
+@pytest.mark.skipif(
+    "PYTEST_XDIST_WORKER" in os.environ,
+    reason="in a long run of two processes its save is not seen, for a reason not yet found: "
+    ".ci/run runs it alone",
+)
 def test_broken_from_the_start(project, serving):
     """It waits for the save that mends it."""
     file = project / "app.py"

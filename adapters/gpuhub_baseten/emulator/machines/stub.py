@@ -1,6 +1,6 @@
 """Plays Truss's inference server: loads ``model/model.py`` and calls it as that does.
 
-Runs in a process forked by :mod:`…machines.nursery`: standard library, starlette and uvicorn only.
+Runs in a forked process, see ``child.py``: standard library, starlette and uvicorn only.
 Behaviour as of truss 0.18.35, ``templates/server`` (read 2026-11). Left out: pydantic inputs,
 msgpack bodies, websockets, extensions, ``setup_environment`` after the start.
 """

@@ -1,7 +1,8 @@
 """Plays ``beta9.runner`` (0.1.291) in a forked process: the same imports, calls and answers.
 
-It stands alone: no gpuhub, so that the uploaded code finds its own. What the real runner asks over
-gRPC it asks as JSON; ``tests/vendor/beam`` compares both.
+It is the child of :mod:`gpuhub.testing.emulator.nursery`, and stands alone: no gpuhub, so that the
+uploaded code finds its own. What the real runner asks over gRPC it asks as JSON;
+``tests/vendor/beam`` compares both.
 """
 
 from __future__ import annotations
@@ -26,7 +27,30 @@ _CANCELLED, _TIMEOUT, _DISCONNECT = 3, 4, 5
 _RESTARTED = (_CANCELLED, _TIMEOUT, _DISCONNECT, -signal.SIGUSR1)
 
 
-def main(listener: int) -> int:
+WARM = (
+    *("asyncio", "base64", "concurrent.futures", "contextvars", "dataclasses", "datetime"),
+    *("decimal", "hashlib", "http.server", "importlib.util", "inspect", "pickle", "queue"),
+    *("shutil", "subprocess", "tarfile", "tempfile", "typing", "urllib.request", "uuid"),
+    *("starlette.applications", "starlette.middleware", "starlette.responses"),
+    *("starlette.routing", "uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.asyncio"),
+    "uvicorn.protocols.http.h11_impl",
+)
+"""What a container needs, imported once instead of once for each."""
+
+
+def prepare(paths: list[str]) -> None:
+    """Have the server's packages found."""
+    sys.path.extend(paths)
+
+
+def become(order: dict[str, Any], descriptors: list[int]) -> int:
+    """Be a container: run what was uploaded, on the socket that is handed over, if it serves."""
+    sys.argv = ["-m"]
+    sys.path.insert(0, order["folder"])
+    return main(*descriptors)
+
+
+def main(listener: int = -1) -> int:
     """Run a container's kind until it ends; give the exit code."""
     kind = os.environ["STUB_TYPE"].partition("/")[0]
     for stream in (sys.stdout, sys.stderr):

@@ -1,97 +1,30 @@
-"""Quick worker processes, forked from one warm Python; see :mod:`…machines.nursery`."""
+"""Quick worker processes, forked from one warm Python."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import itertools
 import json
-import os
 import socket
-import struct
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from gpuhub.testing.emulator.nursery import Nursery
 
 if TYPE_CHECKING:
     from gpuhub_replicate.emulator.workers import Reports
 
-__all__ = ["ForkedMachine", "NurseryClient", "nursery"]
+__all__ = ["ForkedMachine", "nursery"]
 
-_SCRIPT = Path(__file__).with_name("nursery.py")
-_LENGTH = struct.Struct("!I")
-
-
-class NurseryClient:
-    """Orders worker processes."""
-
-    def __init__(self) -> None:
-        ours, theirs = socket.socketpair()
-        command = [sys.executable, "-I", "-S", str(_SCRIPT), str(theirs.fileno())]
-        environment = {"PATH": os.environ.get("PATH", os.defpath)}
-        self._process = subprocess.Popen(  # noqa: S603 - our own script
-            command, pass_fds=[theirs.fileno()], env=environment, start_new_session=True
-        )
-        theirs.close()
-        self._socket = ours
-        self._lock = threading.Lock()
-        self._names = itertools.count()
-        self._exited: dict[str, Callable[[int], None]] = {}
-        threading.Thread(target=self._listen, name="replicate-nursery", daemon=True).start()
-
-    def fork(
-        self,
-        env: Mapping[str, str],
-        folder: Path,
-        log: int,
-        channel: int,
-        exited: Callable[[int], None],
-    ) -> str:
-        """Start one worker; give its name, for :meth:`kill`.
-
-        Args:
-            env: All its variables.
-            folder: Where it starts.
-            log: Descriptor of the file for what bypasses Python's own output.
-            channel: Descriptor of its end of the channel.
-            exited: Called on another thread when it ended, with its exit code.
-        """
-        name = str(next(self._names))
-        order = {"id": name, "env": dict(env), "folder": str(folder)}
-        with self._lock:
-            self._exited[name] = exited
-            self._send(order, [log, channel])
-        return name
-
-    def kill(self, name: str) -> None:
-        """Kill a process and its group; ``exited`` is not called for it."""
-        with self._lock:
-            if self._exited.pop(name, None) is not None:
-                self._send({"kill": name}, [])
-
-    def _send(self, order: Mapping[str, object], descriptors: list[int]) -> None:
-        body = json.dumps(order).encode()
-        socket.send_fds(self._socket, [_LENGTH.pack(len(body))], descriptors)
-        self._socket.sendall(body)
-
-    def _listen(self) -> None:
-        with self._socket.makefile("rb") as reports:
-            for line in reports:
-                report = json.loads(line)
-                with self._lock:
-                    exited = self._exited.pop(report["id"], None)
-                if exited is not None:
-                    exited(report["code"])
-        self._process.wait()
+_STANDIN = Path(__file__).parent.parent / "standin"
 
 
 @functools.cache
-def nursery() -> NurseryClient:
-    """Give the one of this process: it takes a tenth of a second to start, and keeps no state."""
-    return NurseryClient()
+def nursery() -> Nursery:
+    """Give the one of this process."""
+    return Nursery(Path(__file__).with_name("child.py"), [str(_STANDIN)])
 
 
 class ForkedMachine:
@@ -118,13 +51,9 @@ class ForkedMachine:
     def start(self) -> None:
         """Fork it, and listen to it."""
         with self._log.open("ab") as log:
-            self._name = nursery().fork(
-                self._env,
-                self._folder,
-                log.fileno(),
-                self._theirs.fileno(),
-                self._exited,
-            )
+            order = {"env": dict(self._env), "folder": str(self._folder)}
+            descriptors = [log.fileno(), self._theirs.fileno()]
+            self._name = nursery().fork(order, descriptors, self._exited)
         self._theirs.close()
         threading.Thread(target=self._listen, name="replicate-worker", daemon=True).start()
 

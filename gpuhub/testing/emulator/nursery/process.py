@@ -1,7 +1,7 @@
-"""Forks containers from one Python that has Modal's runtime imported: a script of its own.
+"""Forks workers: a script of its own, without site packages; see the package.
 
-It takes orders over a socket, one JSON document each with the descriptors of its two logs, and
-reports every end. When the socket closes, whoever ordered is gone: all children are killed.
+It takes orders over a socket, one JSON document each with descriptors, and reports every end. When
+the socket closes, whoever ordered is gone: all children are killed. Standard library only.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import importlib.util
 import json
 import os
-import runpy
 import selectors
 import signal
 import socket
@@ -21,30 +21,24 @@ import tempfile
 import traceback
 from typing import Any, NoReturn
 
-_LENGTH = struct.Struct("!I")
-_LOGS = 2
+LENGTH = struct.Struct("!I")
+"""How the length of an order stands before it."""
 
-_ENTRY = "modal._container_entrypoint"
-_WARM = (
-    *("modal", "modal._cluster", "modal._runtime.asgi", "modal._runtime.container_io_manager"),
-    *("modal._runtime.execution_context", "modal._runtime.task_lifecycle_manager"),
-    *("modal._runtime.user_code_imports", "modal._serialization", "modal.running_app"),
-    *("asyncio", "base64", "concurrent.futures", "dataclasses", "decimal", "http.server"),
-    *("importlib.util", "shutil", "subprocess", "tarfile", "urllib.request", "uuid", "zipfile"),
-)
-"""What the entry point imports, and what user code often does; not the entry point itself, which
-each child runs as its main module."""
+_MOST_DESCRIPTORS = 2
 
 
-class Nursery:
+class Forker:
     """The process.
 
     Args:
         orders: Socket of whoever orders.
+        child: Module that says what a worker is.
     """
 
-    def __init__(self, orders: socket.socket) -> None:
+    def __init__(self, orders: socket.socket, child: Any) -> None:
         self._orders = orders
+        self._child = child
+        self._logs: int = getattr(child, "LOGS", 1)
         self._children: dict[int, str] = {}
         self._wakeup, wakeup = socket.socketpair()
         self._wakeup.setblocking(False)
@@ -68,11 +62,14 @@ class Nursery:
             _kill(pid)
 
     def _take_order(self) -> bool:
-        head, descriptors, _, _ = socket.recv_fds(self._orders, _LENGTH.size, _LOGS)
+        try:
+            head, descriptors, _, _ = socket.recv_fds(self._orders, LENGTH.size, _MOST_DESCRIPTORS)
+        except ConnectionResetError:
+            return False
         if not head:
             return False
         body = b""
-        (length,) = _LENGTH.unpack(head)
+        (length,) = LENGTH.unpack(head)
         while len(body) < length:
             body += self._orders.recv(length - len(body))
         order = json.loads(body)
@@ -85,8 +82,8 @@ class Nursery:
         if pid == 0:
             self._become(order, descriptors)
         self._children[pid] = order["id"]
-        for log in descriptors:
-            os.close(log)
+        for descriptor in descriptors:
+            os.close(descriptor)
         return True
 
     def _reap(self) -> None:
@@ -100,22 +97,26 @@ class Nursery:
             report = {"id": self._children.pop(pid), "code": os.waitstatus_to_exitcode(status)}
             self._orders.sendall(json.dumps(report).encode() + b"\n")
 
-    def _become(self, order: dict[str, Any], logs: list[int]) -> NoReturn:
-        """Be the container; runs in the child."""
+    def _become(self, order: dict[str, Any], descriptors: list[int]) -> NoReturn:
+        """Be the worker; runs in the child."""
         code = 1
         try:
             os.setsid()
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             for each in (self._orders, self._wakeup, self._signals):
                 each.close()
+            logs = descriptors[: self._logs]
             nothing = os.open(os.devnull, os.O_RDONLY)
-            for source, target in ((nothing, 0), (logs[0], 1), (logs[1], 2)):
+            for source, target in ((nothing, 0), (logs[0], 1), (logs[-1], 2)):
                 os.dup2(source, target)
-            _take_environment(order["env"], order["folder"])
-            runpy.run_module(_ENTRY, run_name="__main__", alter_sys=True)
-            code = 0
+            for log in logs:
+                os.close(log)
+            os.environ.clear()
+            os.environ.update(order["env"])
+            tempfile.tempdir = None  # it follows TMPDIR
+            os.chdir(order["folder"])
+            code = self._child.become(order, descriptors[self._logs :]) or 0
         except SystemExit as ending:
             code = ending.code if isinstance(ending.code, int) else int(bool(ending.code))
         except BaseException:  # noqa: BLE001 - as the interpreter does
@@ -127,27 +128,32 @@ class Nursery:
             os._exit(code)
 
 
-def _take_environment(env: dict[str, str], folder: str) -> None:
-    """See what a fresh process of the container would see."""
-    os.environ.clear()
-    os.environ.update(env)
-    tempfile.tempdir = None  # it follows TMPDIR
-    os.chdir(folder)
-    sys.argv = [_ENTRY]
-    sys.path[:0] = [folder, *filter(None, env.get("PYTHONPATH", "").split(os.pathsep))]
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-
-
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
 
 
-if __name__ == "__main__":
-    sys.path.append(sys.argv[2])
-    for module in _WARM:
+def _loaded(path: str) -> Any:
+    """Import a file that is on no path of the children's."""
+    spec = importlib.util.spec_from_file_location("nursery_child", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot load {path}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def main() -> None:
+    """Import everything, then take orders: ``process.py SOCKET CHILD [PATH…]``."""
+    _, orders, file, *paths = sys.argv
+    child = _loaded(file)
+    child.prepare(paths)
+    for module in child.WARM:
         importlib.import_module(module)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     gc.freeze()  # children share what is there
-    Nursery(socket.socket(fileno=int(sys.argv[1]))).run()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Forker(socket.socket(fileno=int(orders)), child).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import LogLine
 from gpuhub.adapter.events import EventReader
+from gpuhub.adapter.reading import rfc3339
 from gpuhub.errors import ProviderUnavailable
 from gpuhub_beam import wire
 from gpuhub_beam.errors import document, member
@@ -38,7 +39,7 @@ async def read_logs(
         since: Seconds since the epoch; ``None``: all that the gateway keeps.
         follow: Whether to wait for more.
     """
-    start = None if since is None else _rfc3339(since)
+    start = None if since is None else rfc3339(since)
     records = await _history(io, workspace, app, start)
     last = ""
     for record in records:
@@ -114,8 +115,3 @@ def _micro(text: str) -> str:
     head, point, tail = text.partition(".")
     digits = len(tail) - len(tail.lstrip("0123456789"))
     return f"{head}{point}{tail[: min(digits, 6)].ljust(6, '0')}{tail[digits:]}" if point else text
-
-
-def _rfc3339(seconds: float) -> str:
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from gpuhub.adapter import LogLine
@@ -17,7 +16,7 @@ from gpuhub_runpod.releases import seconds_of
 if TYPE_CHECKING:
     from gpuhub.adapter.events import Event
 
-__all__ = ["LogEvent", "log_event", "rfc3339"]
+__all__ = ["LogEvent", "log_event"]
 
 _SOURCES = {"container": "stdout", "system": "system"}
 
@@ -48,9 +47,3 @@ def log_event(event: Event, worker: str) -> LogEvent | None:
     source = _SOURCES.get(str(found.get("source")), "stdout")
     cursor = event.id or f"{found['ts']} {message}"
     return LogEvent(cursor, LogLine(moment, message.rstrip("\r\n"), worker, source))
-
-
-def rfc3339(seconds: float) -> str:
-    """Give seconds since the epoch as RunPod takes them."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

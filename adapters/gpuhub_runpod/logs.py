@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter.events import EventReader
+from gpuhub.adapter.reading import rfc3339
 from gpuhub.errors import NotFound, ProviderUnavailable
 from gpuhub_runpod import wire
 from gpuhub_runpod.errors import document, member
-from gpuhub_runpod.log_events import log_event, rfc3339
+from gpuhub_runpod.log_events import log_event
 
 if TYPE_CHECKING:
     from gpuhub.adapter import DeploymentRef, Io, LogLine

@@ -1,8 +1,12 @@
-"""Reading the JSON answers of a provider. An adapter may use it, nothing asks it to. Pure."""
+"""Reading the JSON answers of a provider, and writing what it takes as time. Pure.
+
+An adapter may use it, nothing asks it to.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.errors import MalformedResponse
@@ -12,7 +16,7 @@ if TYPE_CHECKING:
 
     from gpuhub.plan import Response
 
-__all__ = ["Answers", "first_of"]
+__all__ = ["Answers", "first_of", "rfc3339"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,3 +79,9 @@ class Answers:
 def first_of(found: Mapping[str, Any], *names: str) -> str:
     """Give the first of these members, or headers, that says something; empty: none does."""
     return str(next((value for name in names if (value := found.get(name))), ""))
+
+
+def rfc3339(seconds: float) -> str:
+    """Give seconds since the epoch as ``2026-11-24T09:30:00.000000Z``."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

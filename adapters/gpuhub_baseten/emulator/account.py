@@ -114,7 +114,7 @@ class Account:
         """
         if self.named(name) is not None:
             raise conflict(f"a model named {name} already exists")
-        model = Model(self.site.new_id(), name, self.site.moment(), allows_download=allows_download)
+        model = Model(self.site.new_id(), name, self.site.stamp(), allows_download=allows_download)
         model.environments["production"] = Environment("production", model.created_at)
         self.models[model.id] = model
         return model
@@ -141,7 +141,7 @@ class Account:
             id=self.site.new_id(7),
             model_id=model.id,
             name=payload.deployment_name or self._next_name(model, payload),
-            created_at=self.site.moment(),
+            created_at=self.site.stamp(),
             config=config,
             raw_config=payload.raw_config,
             archive=archive,
@@ -254,7 +254,7 @@ class Account:
         if name is None:
             return None
         if name not in model.environments:
-            model.environments[name] = Environment(name, self.site.moment())
+            model.environments[name] = Environment(name, self.site.stamp())
         environment = model.environments[name]
         override = payload.promotion_settings_override
         if override is not None and any(override.given().get(each) for each in _NOT_PLAYED):

@@ -51,7 +51,7 @@ class BasetenEmulator:
     ) -> None:
         self.options = options or EmulatorOptions()
         self.clock: Any = clock or VirtualClock()
-        self._site = Site(self.options, self.clock)
+        self._site = Site(options=self.options, clock=self.clock)
         name = f"gpuhub-baseten-{secrets.token_hex(8)}"
         self._folder = folder = Path(tempfile.gettempdir(), name)
         self._workshop = Workshop(self._site, folder)

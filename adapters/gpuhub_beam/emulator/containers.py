@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.logs import WorkerLog
     from gpuhub.testing.emulator.timeline import Timer
-    from gpuhub_beam.emulator.logs import WorkerLog
     from gpuhub_beam.emulator.tasks import Task
 
 __all__ = ["Container", "Machine", "MachineOrder", "Status"]

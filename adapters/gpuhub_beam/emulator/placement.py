@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.logs import WorkerLog
 from gpuhub_beam.emulator.containers import Container, Machine, MachineOrder
-from gpuhub_beam.emulator.logs import WorkerLog
 
 if TYPE_CHECKING:
     from gpuhub_beam.emulator.fleet import Fleet
@@ -52,7 +52,8 @@ class Placement:
         """Make a container, not yet placed."""
         stub = instance.stub
         container_id = f"{stub.kind}-{stub.id}-{self._site.new_id()[:8]}"
-        log = WorkerLog(self._workshop.folder / f"{container_id}.log", self._site.timeline.wall)
+        path = self._workshop.folder / f"{container_id}.log"
+        log = WorkerLog(path, self._site.timeline.wall, _is_whole_record)
         self._keep(instance, container_id, log)
         known = self._site.options.gpus
         gpus = instance.config["runtime"]["gpus"]
@@ -129,3 +130,8 @@ class Placement:
             "BETA9_OUTPUTS": json.dumps(config["outputs"] or {}),
         }
         return {name: str(value) for name, value in given.items()}
+
+
+def _is_whole_record(text: bytes) -> bool:
+    """Whether a line is over without an end: beta9's runner prints JSON documents so."""
+    return text.endswith(b"}") and b'"beta9_log": true' in text

@@ -59,7 +59,7 @@ class BeamEmulator:
     ) -> None:
         self.options = options or EmulatorOptions()
         self.clock: Any = clock or VirtualClock()
-        self._site = Site(self.options, self.clock)
+        self._site = Site(options=self.options, clock=self.clock)
         self._folder = Path(tempfile.gettempdir(), f"gpuhub-beam-{secrets.token_hex(8)}")
         self._workshop = Workshop(self.options, self._folder)
         self._workspace = Workspace(self._site)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from gpuhub_beam.emulator.bodies import GetOrCreateStub, TaskPolicy
+    from gpuhub.adapter.reading import rfc3339
+from gpuhub_beam.emulator.bodies import GetOrCreateStub, TaskPolicy
 
 __all__ = ["App", "Deployment", "Stub", "config_of", "gpus_of", "timestamp"]
 
@@ -188,8 +188,5 @@ def _policy(kind: str, policy: TaskPolicy | None, asked: GetOrCreateStub) -> dic
 
 
 def timestamp(wall: float | None) -> str | None:
-    """Give RFC 3339 of seconds since the epoch."""
-    if wall is None:
-        return None
-    moment = datetime.fromtimestamp(wall, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    """Give RFC 3339 of seconds since the epoch, if there are any."""
+    return None if wall is None else rfc3339(wall)

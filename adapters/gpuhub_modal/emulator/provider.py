@@ -65,7 +65,7 @@ class ModalEmulator:
         self.options = options or EmulatorOptions()
         self.clock: Any = clock or VirtualClock()
         folder = Path(tempfile.gettempdir(), f"gpuhub-modal-{secrets.token_hex(8)}")
-        self._site = site = Site(self.options, self.clock, folder)
+        self._site = site = Site(options=self.options, clock=self.clock, folder=folder)
         self._store = store = Store(site)
         self._workspace = workspace = Workspace(site)
         self._workshop = Workshop(self.options, folder)

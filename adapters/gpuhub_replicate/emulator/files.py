@@ -14,7 +14,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from gpuhub_replicate.emulator.site import timestamp
+from gpuhub.adapter.reading import rfc3339
 
 if TYPE_CHECKING:
     from gpuhub_replicate.emulator.predictions import Prediction
@@ -59,8 +59,8 @@ class File:
                 "md5": hashlib.md5(self.content, usedforsecurity=False).hexdigest(),
             },
             "metadata": dict(self.metadata),
-            "created_at": timestamp(self.created_at),
-            "expires_at": timestamp(self.expires_at),
+            "created_at": rfc3339(self.created_at),
+            "expires_at": rfc3339(self.expires_at),
             "urls": {"get": f"{base}/v1/files/{self.id}"},
         }
 

@@ -6,14 +6,14 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gpuhub_runpod.emulator.logs import timestamp
+from gpuhub.adapter.reading import rfc3339
 from gpuhub_runpod.emulator.releases import Release, difference
 from gpuhub_runpod.emulator.rules import idles_by_request_count
 from gpuhub_runpod.emulator.site import Site
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.logs import WorkerLog
     from gpuhub_runpod.emulator.jobs import Job
-    from gpuhub_runpod.emulator.logs import WorkerLog
     from gpuhub_runpod.emulator.workers import Worker
 
 __all__ = ["Endpoint"]
@@ -107,7 +107,7 @@ class Endpoint:
             "id": self.id,
             "workers": dict(self.config["workers"]),
             "requestUrls": self._urls(base),
-            "createdAt": timestamp(self.created_at),
+            "createdAt": rfc3339(self.created_at),
         }
         if idles_by_request_count(self.config):
             body["workers"].pop("idleTimeout", None)
@@ -127,7 +127,7 @@ class Endpoint:
                 worker.shown(
                     now,
                     version,
-                    timestamp(wall - (now - worker.started_at)),
+                    rfc3339(wall - (now - worker.started_at)),
                     worker.release.config["image"],
                 )
                 for worker in self.workers.values()
@@ -148,7 +148,7 @@ class Endpoint:
                 "percentOnLatest": round(100 * latest / total) if total else 0,
             },
             "releases": [
-                each.shown(timestamp(each.created_at), on[each.version])
+                each.shown(rfc3339(each.created_at), on[each.version])
                 for each in reversed(self.releases)
             ],
         }

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.logs import WorkerLog
 from gpuhub.testing.emulator.signals import Signal
-from gpuhub_runpod.emulator.logs import WorkerLog
 from gpuhub_runpod.emulator.workers import Machine, MachineOrder, Worker
 
 if TYPE_CHECKING:

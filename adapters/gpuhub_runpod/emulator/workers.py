@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.logs import WorkerLog
     from gpuhub.testing.emulator.signals import Signal
     from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_runpod.emulator.jobs import Job
-    from gpuhub_runpod.emulator.logs import WorkerLog
     from gpuhub_runpod.emulator.releases import Release
 
 __all__ = ["Machine", "MachineOrder", "Status", "Taker", "Worker"]

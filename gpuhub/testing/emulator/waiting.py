@@ -10,16 +10,15 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from gpuhub.testing.emulator.clocks import SystemClock, VirtualClock
 
 if TYPE_CHECKING:
-    from gpuhub.adapter import Clock
     from gpuhub.testing.emulator.signals import Signal
-    from gpuhub.testing.emulator.timeline import Timeline
+    from gpuhub.testing.emulator.site import EmulatorSite
 
-__all__ = ["PacedSite", "Pacer", "hold", "wait_until"]
+__all__ = ["Pacer", "hold", "wait_until"]
 
 _SLICE_S = 0.02
 _LONGEST_S = 1.0
@@ -27,34 +26,8 @@ _STEP_S = 1e-6
 """Past what is due: a sum of floats may stop short of it."""
 
 
-class PacedSite(Protocol):
-    """What all parts of an emulator share, as far as waiting goes.
-
-    Attributes:
-        clock: Whose time it is.
-        timeline: The state's lock, and what is due.
-        waiting: Requests that wait: until when, and for what.
-        pace: Fires when time may have to pass otherwise than before.
-    """
-
-    clock: Clock
-    timeline: Timeline
-    waiting: dict[object, tuple[float, Callable[[], bool]]]
-    pace: Signal
-
-    @property
-    def is_virtual(self) -> bool:
-        """Whether the clock stands still until somebody moves it."""
-        ...
-
-    @property
-    def at_work(self) -> int:
-        """How much really runs now."""
-        ...
-
-
 async def wait_until(
-    site: PacedSite, signal: Signal, is_done: Callable[[], bool], seconds: float
+    site: EmulatorSite, signal: Signal, is_done: Callable[[], bool], seconds: float
 ) -> bool:
     """Wait for something to become true.
 
@@ -89,7 +62,7 @@ async def wait_until(
             site.waiting.pop(key, None)
 
 
-async def hold(site: PacedSite, signal: Signal, pending_s: Callable[[], float]) -> None:
+async def hold(site: EmulatorSite, signal: Signal, pending_s: Callable[[], float]) -> None:
     """Hold a question back for a moment of real time, while what it asks about really happens.
 
     Who polls on a virtual clock sleeps no real time between two questions: without this a call
@@ -125,7 +98,7 @@ class Pacer:
     """
 
     def __init__(
-        self, site: PacedSite, *, leap_s: float = math.inf, patience_s: float = 0.1
+        self, site: EmulatorSite, *, leap_s: float = math.inf, patience_s: float = 0.1
     ) -> None:
         self._site = site
         self._leap_s = leap_s

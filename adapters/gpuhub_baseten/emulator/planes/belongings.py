@@ -56,7 +56,7 @@ class Belongings:
                 sent.name,
                 {
                     "id": self._site.new_id(),
-                    "created_at": self._site.moment(),
+                    "created_at": self._site.stamp(),
                     "name": sent.name,
                     "team_name": self._site.team,
                 },

@@ -248,7 +248,7 @@ class Management:
             model = self._account.model(model_id)
             if sent.name in model.environments:
                 raise conflict(f"environment {sent.name} already exists")
-            environment = Environment(sent.name, self._site.moment())
+            environment = Environment(sent.name, self._site.stamp())
             self._account.update_environment(environment, sent.given())
             model.environments[sent.name] = environment
             return Answer.of(self._environment(model, environment))

@@ -120,7 +120,7 @@ class AsyncRequests:
             deployment = self._gateway.target(model_id, target)
             visit = self._gateway.new_visit(request)
             visit.priority = sent.priority
-            now = self._site.moment()
+            now = self._site.stamp()
             job = Job(uuid.uuid4().hex, model_id, deployment, sent, visit, now, now)
             visit.id = job.id
             if sent.webhook_endpoint is None:
@@ -190,7 +190,7 @@ class AsyncRequests:
             if job.is_over:
                 return
             if job.visit.replica is not None:
-                job.status, job.status_at = "IN_PROGRESS", self._site.moment()
+                job.status, job.status_at = "IN_PROGRESS", self._site.stamp()
         output: Any = None
         retries = job.sent.inference_retry_config
         delay_ms = retries.initial_delay_ms
@@ -206,7 +206,7 @@ class AsyncRequests:
             self._account.fleet.leave(job.deployment, job.visit)
             if error is not None:
                 job.errors.append(error)
-            job.status_at = self._site.moment()
+            job.status_at = self._site.stamp()
         await self._tell(job, output)
         with self._site.change():
             if not job.is_over:
@@ -256,7 +256,7 @@ class AsyncRequests:
             status = "WEBHOOK_FAILED"
         if status == "CANCELED" and job.webhook_status == "PENDING":
             job.webhook_status = "CANCELED"
-        job.status, job.status_at = status, self._site.moment()
+        job.status, job.status_at = status, self._site.stamp()
         self._account.fleet.leave(job.deployment, job.visit)
         kept = self._site.options.async_kept_s
         self._site.timeline.after(kept, lambda: self._forget(job))
@@ -275,7 +275,7 @@ class AsyncRequests:
                 "model_id": job.model_id,
                 "deployment_id": job.deployment.id,
                 "type": "async_request_completed",
-                "time": self._site.moment(),
+                "time": self._site.stamp(),
                 "data": output,
                 "errors": job.errors,
             }

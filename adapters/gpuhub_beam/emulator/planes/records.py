@@ -15,8 +15,8 @@ from gpuhub_beam.emulator.stubs import timestamp
 from gpuhub_beam.emulator.web import Answer, Request
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.logs import Line, WorkerLog
     from gpuhub_beam.emulator.instances import Instance
-    from gpuhub_beam.emulator.logs import Line, WorkerLog
     from gpuhub_beam.emulator.site import Site
 
 __all__ = ["Records"]

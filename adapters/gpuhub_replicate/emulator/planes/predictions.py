@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.reading import rfc3339
 from gpuhub.testing.emulator.signals import Signal
 from gpuhub.testing.emulator.waiting import hold, wait_until
 from gpuhub_replicate.emulator.bodies import PredictionCreation, VersionPredictionCreation, read
@@ -14,7 +15,6 @@ from gpuhub_replicate.emulator.paging import paged
 from gpuhub_replicate.emulator.predictions import Hook, Prediction
 from gpuhub_replicate.emulator.problems import Problem, invalid_input, missing
 from gpuhub_replicate.emulator.schema import check_input
-from gpuhub_replicate.emulator.site import timestamp
 from gpuhub_replicate.emulator.web import Answer, Request
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Predictions:
             prediction = self._new(sent, version, desk, deployment)
             if deadline_s is not None:
                 prediction.deadline = prediction.created + deadline_s
-                prediction.deadline_at = timestamp(self._site.timeline.wall() + deadline_s)
+                prediction.deadline_at = rfc3339(self._site.timeline.wall() + deadline_s)
             fault = request.fault
             prediction.hangs = fault is not None and fault.kind == "timeout"
             prediction.crashes = fault is not None and fault.kind == "crash"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.reading import rfc3339
 from gpuhub_runpod.emulator import bodies
-from gpuhub_runpod.emulator.logs import timestamp
 from gpuhub_runpod.emulator.problems import Problem, conflict, missing
 from gpuhub_runpod.emulator.rules import read_body
 from gpuhub_runpod.emulator.web import Answer, Request
@@ -141,5 +141,5 @@ class Belongings:
             "repository": repository,
             "tag": tag or "latest",
             "awsRegion": parts[3],
-            "createdAt": timestamp(self._site.timeline.wall()),
+            "createdAt": rfc3339(self._site.timeline.wall()),
         }

@@ -8,12 +8,13 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gpuhub.adapter.reading import rfc3339
 from gpuhub_runpod.emulator.problems import Problem
 from gpuhub_runpod.emulator.web import Answer, Request
 
 if TYPE_CHECKING:
+    from gpuhub.testing.emulator.logs import Line, WorkerLog
     from gpuhub_runpod.emulator.endpoints import Endpoint
-    from gpuhub_runpod.emulator.logs import Line, WorkerLog
     from gpuhub_runpod.emulator.site import Site
 
 __all__ = ["log_events"]
@@ -83,6 +84,6 @@ def _seconds(text: str) -> float:
 
 
 def _event(line: Line) -> bytes:
-    shown = line.shown()
+    shown = {"source": line.source, "line": line.text, "ts": rfc3339(line.at)}
     data = json.dumps(shown, ensure_ascii=False)
     return f"id: {shown['ts']}\ndata: {data}\n\n".encode("utf-8", "replace")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from gpuhub_runpod.emulator.logs import timestamp
+from gpuhub.adapter.reading import rfc3339
 from gpuhub_runpod.emulator.problems import Problem, missing
 from gpuhub_runpod.emulator.web import Answer, Request
 
@@ -45,7 +45,7 @@ class Rentals:
         wanted = request.query.get("serverlessId")
         with self._site.timeline.lock:
             records = self._records()
-            now = timestamp(self._site.timeline.wall())
+            now = rfc3339(self._site.timeline.wall())
         records = [each for each in records if wanted in (None, each["serverlessId"])]
         fields = ("totalAmount", "gpuAmount", "cpuAmount", "diskAmount", "feeAmount")
         totals = {name: sum(each[name] for each in records) for name in fields}
@@ -76,7 +76,7 @@ class Rentals:
     def _records(self) -> list[dict[str, Any]]:
         """Amounts of the endpoints there are: list prices, each worker rounded up to a second."""
         billed = self._site.meter.billed_seconds(self._site.timeline.now())
-        now = timestamp(self._site.timeline.wall())
+        now = rfc3339(self._site.timeline.wall())
         found = []
         for endpoint in self._account.endpoints.values():
             seconds = sum(math.ceil(billed.get(worker, 0.0)) for worker in endpoint.logs)
@@ -85,7 +85,7 @@ class Rentals:
             found.append(
                 {
                     "serverlessId": endpoint.id,
-                    "startTime": timestamp(endpoint.created_at),
+                    "startTime": rfc3339(endpoint.created_at),
                     "endTime": now,
                     "totalAmount": sum(amounts.values()),
                     **amounts,

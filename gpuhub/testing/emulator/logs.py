@@ -6,11 +6,10 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-__all__ = ["Line", "WorkerLog", "timestamp"]
+__all__ = ["Line", "WorkerLog"]
 
 _KEPT = 20_000
 
@@ -31,10 +30,6 @@ class Line:
     text: str
     at: float
 
-    def shown(self) -> dict[str, str]:
-        """Give the payload of an event."""
-        return {"source": self.source, "line": self.text, "ts": timestamp(self.at)}
-
 
 class WorkerLog:
     """The lines of one worker.
@@ -42,11 +37,18 @@ class WorkerLog:
     Args:
         path: File that the worker's processes print to.
         wall: Gives seconds since the epoch.
+        is_whole: Tells whether a line is over although no end of a line came yet.
     """
 
-    def __init__(self, path: Path, wall: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        wall: Callable[[], float],
+        is_whole: Callable[[bytes], bool] = lambda _: False,
+    ) -> None:
         self.path = path
         self._wall = wall
+        self._is_whole = is_whole
         self._lines: deque[Line] = deque(maxlen=_KEPT)
         self._count = 0
         self._file: IO[bytes] | None = None
@@ -65,7 +67,7 @@ class WorkerLog:
         if self._file is None:
             return
         *lines, self._rest = (self._rest + self._file.read()).split(b"\n")
-        if _is_whole_record(self._rest):
+        if self._is_whole(self._rest):
             lines, self._rest = [*lines, self._rest], b""
         for line in lines:
             self._add("container", line.decode("utf-8", "replace").rstrip("\r"))
@@ -103,14 +105,3 @@ class WorkerLog:
     def _add(self, source: str, text: str) -> None:
         self._count += 1
         self._lines.append(Line(self._count, source, text, self._wall()))
-
-
-def _is_whole_record(text: bytes) -> bool:
-    """Whether a line is over without an end: beta9's runner prints JSON documents so."""
-    return text.endswith(b"}") and b'"beta9_log": true' in text
-
-
-def timestamp(wall: float) -> str:
-    """Give RFC 3339 of seconds since the epoch."""
-    moment = datetime.fromtimestamp(wall, UTC)
-    return moment.isoformat(timespec="microseconds").replace("+00:00", "Z")

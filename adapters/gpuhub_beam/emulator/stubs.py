@@ -6,9 +6,10 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.reading import rfc3339
+
 if TYPE_CHECKING:
-    from gpuhub.adapter.reading import rfc3339
-from gpuhub_beam.emulator.bodies import GetOrCreateStub, TaskPolicy
+    from gpuhub_beam.emulator.bodies import GetOrCreateStub, TaskPolicy
 
 __all__ = ["App", "Deployment", "Stub", "config_of", "gpus_of", "timestamp"]
 

@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from gpuhub.testing.emulator.processes import free_port
 from gpuhub_baseten.emulator.machines.kinds import Order
-from gpuhub_baseten.emulator.machines.process import ProcessMachine, free_port
+from gpuhub_baseten.emulator.machines.process import ProcessMachine
 
 __all__ = ["TrussMissing", "truss_machine", "truss_python"]
 

@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.processes import free_port
 from gpuhub_baseten.emulator.machines.forked import ForkedMachine
 from gpuhub_baseten.emulator.machines.inline import InlineMachine
 from gpuhub_baseten.emulator.machines.kinds import Machine, Order
-from gpuhub_baseten.emulator.machines.process import ProcessMachine, free_port
+from gpuhub_baseten.emulator.machines.process import ProcessMachine
 from gpuhub_baseten.emulator.machines.truss import truss_machine, truss_python
 
 if TYPE_CHECKING:

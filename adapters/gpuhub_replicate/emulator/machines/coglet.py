@@ -6,18 +6,16 @@ webhooks of Cog's server.
 
 from __future__ import annotations
 
-import contextlib
 import http.client
 import json
-import os
 import queue
-import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from gpuhub.testing.emulator.processes import free_port, kill_group
 
 if TYPE_CHECKING:
     from gpuhub_replicate.emulator.workers import Reports
@@ -54,7 +52,7 @@ class CogletMachine:
         reports: Reports,
     ) -> None:
         self._command = [str(python), "-m", "cog.server.http", "--host", "127.0.0.1"]
-        self._port = _free_port()
+        self._port = free_port()
         self._env = {**env, "PORT": str(self._port)}
         self._folder = folder
         self._log = log
@@ -86,7 +84,7 @@ class CogletMachine:
         self._is_stopped.set()
         self._orders.put(("", "", b""))
         if self._process is not None:
-            _kill_group(self._process.pid)
+            kill_group(self._process.pid)
 
     def perform(self, prediction_id: str, inputs: dict[str, Any]) -> None:
         """Run a prediction."""
@@ -141,7 +139,7 @@ class CogletMachine:
             self._is_stopped.wait(_LOOK_S)
         code = process.wait() if process is not None else 0
         if process is not None:
-            _kill_group(process.pid)
+            kill_group(process.pid)
         if not self._is_stopped.is_set():
             self._reports.exited(code)
 
@@ -184,14 +182,3 @@ class CogletMachine:
             return response.status, response.read()
         finally:
             connection.close()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _kill_group(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)

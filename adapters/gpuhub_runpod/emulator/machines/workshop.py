@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import socket
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.processes import free_port
 from gpuhub_runpod.emulator.machines.execve import execve_problem
 from gpuhub_runpod.emulator.machines.forked import STANDIN, ForkedMachine
 from gpuhub_runpod.emulator.machines.images import Image, LoopbackImages, on_loopback
@@ -96,8 +96,8 @@ class Workshop:
             env = {name: image.here(value) for name, value in env.items()}
             command = [image.here(part) for part in command]
         if is_web:
-            worker.port = _free_port()
-            env |= {"PORT": str(worker.port), "PORT_HEALTH": str(_free_port())}
+            worker.port = free_port()
+            env |= {"PORT": str(worker.port), "PORT_HEALTH": str(free_port())}
             worker.health_port = int(env["PORT_HEALTH"])
         script = _boot_script(command, env) if self._options.workers == "stub" else None
         if script is not None:
@@ -147,9 +147,3 @@ def _boot_script(command: list[str], env: Mapping[str, Any]) -> str | None:
         return None
     match = _BOOT.match(command[2])
     return str(env[match[1]]) if match and match[1] in env else None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

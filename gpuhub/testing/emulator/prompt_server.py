@@ -16,6 +16,7 @@ __all__ = ["PromptServer"]
 
 _TICK_S = 1.0  # how often uvicorn renews its date header
 _LEAVE_S = 0.05  # for requests under way to see that their client is gone
+_TURNS = 6  # accepted, made a transport, made a connection, cut, closed; and one to spare
 
 
 class PromptServer(uvicorn.Server):
@@ -44,14 +45,25 @@ class PromptServer(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        listeners = [listener for server in self.servers for listener in server.sockets]
+        for listener in listeners:
+            loop.remove_reader(listener.fileno())
+        # Only then: asyncio forgets clients it accepted, sockets open, once their server is closed.
+        await self._cut_connections()
         for server in self.servers:
             server.close()
         for listener in sockets or []:
             listener.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-            if not connection.transport.is_closing():  # a request is under way
-                connection.transport.abort()
-        await asyncio.sleep(
-            0
-        )  # lets the transports close; what still runs is cancelled with the loop
+        if under_way := set(self.server_state.tasks):
+            await asyncio.wait(under_way, timeout=_LEAVE_S)  # the rest is cancelled with the loop
+
+    async def _cut_connections(self) -> None:
+        # A client accepted just now becomes a connection only some turns of the loop later: left
+        # alone, its socket would stay open until it is garbage, and the client would wait on it.
+        for _turn in range(_TURNS):
+            for connection in list(self.server_state.connections):
+                connection.shutdown()
+                if not connection.transport.is_closing():  # a request is under way
+                    connection.transport.abort()
+            await asyncio.sleep(0)

@@ -251,7 +251,7 @@ def _json_twin(method: Method, parameter: str) -> Handler:
     """Let a gRPC method be asked with a body, a path's parameter and a query."""
 
     async def handle(request: Request, *named: str) -> Answer:
-        asked: dict[str, Any] = {name: values[-1] for name, values in request.query.items()}
+        asked: dict[str, Any] = dict(request.query)
         if request.body:
             document = request.json()
             if not isinstance(document, dict):

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from gpuhub.testing.emulator import Fault, RecordedRequest, masked_headers
-from gpuhub.testing.emulator.waiting import Pacer
+from gpuhub.testing.emulator import Fault, RequestLog
+from gpuhub.testing.emulator.front import finish, live, recorded, small_json
+from gpuhub.testing.emulator.web import Receive, Send, read_request
 from gpuhub_beam.emulator.problems import Problem
 from gpuhub_beam.emulator.routes import Route, Routes
-from gpuhub_beam.emulator.web import (
-    Answer,
-    Receive,
-    Request,
-    Send,
-    drop_connection,
-    read_request,
-    send_answer,
-)
+from gpuhub_beam.emulator.web import Answer, Request, send_while_there
 
 if TYPE_CHECKING:
     from gpuhub_beam.emulator.site import Site
@@ -35,7 +28,6 @@ _REFUSALS: Mapping[str, tuple[int, str]] = {
 """Faults that refuse a request before it has any effect. The gateway sends no ``Retry-After``; a
 fault with a delay brings one, as a proxy in front of it may."""
 
-_LARGEST_RECORDED = 262_144
 _HIDDEN = ("value", "existingImageCreds", "existing_image_creds", "objectContent")
 
 
@@ -54,9 +46,9 @@ class Service:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or live along with the server."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(self._site, receive, send)
             return
-        request = await read_request(scope, receive)
+        request = await read_request(scope, receive, Request)
         route, arguments = self._routes.find(request)
         request.operation = route.operation
         fault = self._note(route, request)
@@ -68,22 +60,7 @@ class Service:
             answer = await route.handle(request, *arguments)
         except Problem as problem:
             answer = _told(route, problem)
-        if fault is not None and fault.kind == "malformed":
-            answer = Answer(200, b"<html><body>Bad gateway</body></html>", {}, "text/html")
-        if fault is not None and fault.kind == "lost_response":
-            await drop_connection(send, answer, halfway=fault.code == "halfway")
-            return
-        await send_answer(send, answer, receive)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Let time pass from the server's start to its end."""
-        await receive()
-        self._site.waker.attach()
-        pacer = asyncio.create_task(Pacer(self._site).run())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        pacer.cancel()
-        await send({"type": "lifespan.shutdown.complete"})
+        await finish(send, answer, fault, partial(send_while_there, receive=receive))
 
     def _note(self, route: Route, request: Request) -> Fault | None:
         """Record a request of a client's, and give what is to go wrong with it."""
@@ -93,20 +70,15 @@ class Service:
         self._record(self._site.requests, route, request)
         return self._site.faults.take(route.operation)
 
-    def _record(self, log: Any, route: Route, request: Request) -> None:
+    def _record(self, log: RequestLog, route: Route, request: Request) -> None:
         is_rpc = request.path.startswith("/emulated-rpc/")
-        path = request.target.partition("?")[0] if "Signature" in request.target else request.target
-        log.add(
-            RecordedRequest(
-                operation=route.operation,
-                method="rpc" if is_rpc else request.method,
-                path=path.removeprefix("/emulated-rpc") if is_rpc else path,
-                headers=masked_headers(request.headers),
-                json=_shown(request, is_rpc=is_rpc),
-                size=len(request.body),
-                at=self._site.timeline.now(),
-            )
-        )
+        shown = _shown(request, is_rpc=is_rpc)
+        record = recorded(self._site, request, route.operation, shown)
+        if is_rpc:
+            record = replace(record, method="rpc", path=record.path.removeprefix("/emulated-rpc"))
+        elif "Signature" in request.target:
+            record = replace(record, path=request.raw_path)
+        log.add(record)
 
     def _authorize(self, route: Route, request: Request) -> None:
         """Check the token.
@@ -144,14 +116,9 @@ def _told(route: Route, problem: Problem) -> Answer:
 
 def _shown(request: Request, *, is_rpc: bool) -> Any:
     """Give the body for the record, without the values of variables: they may be secrets."""
-    if not request.body or len(request.body) > _LARGEST_RECORDED:
-        return None
     if request.path.startswith("/emulated-storage/"):
         return None
-    try:
-        document = json.loads(request.body)
-    except ValueError:
-        return None
+    document = small_json(request.body)
     if isinstance(document, dict) and is_rpc:
         document = document.get("request")
     if not isinstance(document, dict):

@@ -107,7 +107,7 @@ class Calls:
     # Tasks that containers fetch
 
     def _put(self, request: Request, stub: Stub) -> Answer:
-        payload = read_payload(request.body, request.query)
+        payload = read_payload(request.body, request.all_of_query)
         with self._site.change():
             desk = self._workspace.desk(stub)
             if stub.kind == "taskqueue":
@@ -135,7 +135,7 @@ class Calls:
     async def _forward(self, request: Request, stub: Stub, path: str) -> Answer:
         payload: dict[str, object] = {}
         if stub.kind == "endpoint":
-            payload = read_payload(request.body, request.query)
+            payload = read_payload(request.body, request.all_of_query)
         with self._site.change():
             desk = self._workspace.desk(stub)
             desk.instance.wake()
@@ -231,8 +231,8 @@ class Calls:
         body, target = request.body, f"/{path}"
         if task.stub.kind == "endpoint":
             body = dumps(task.payload)
-        elif "?" in request.target:
-            target += f"?{request.target.partition('?')[2]}"
+        elif request.raw_query:
+            target += f"?{request.raw_query}"
         talk = await connections.open()
         headers = [*given, (b"X-TASK-ID", task.id.encode())]
         status, answered = await talk.ask(request.method, target, headers, body)

@@ -309,7 +309,8 @@ def _differs(task: Task, seen: str) -> Callable[[], bool]:
 
 def _listed(request: Request, name: str) -> list[str]:
     """Give a parameter's values, repeated or with commas."""
-    return [each for value in request.query.get(name, []) for each in value.split(",") if each]
+    values = request.all_of_query.get(name, [])
+    return [each for value in values for each in value.split(",") if each]
 
 
 def _fits(shown: dict[str, Any], request: Request) -> bool:

@@ -69,7 +69,7 @@ def test_a_call_is_answered_in_an_envelope(worker_of):
     assert ask(loaded(worker_of("echo")), {"value": [0, None]}) == {"result": [0, None]}
     problem = ask(loaded(worker_of("fail")), {"message": "no"})["gpuhub_error"]
     assert (problem["type"], problem["message"]) == ("ValueError", "no")
-    assert "baseten_shop.py" in problem["traceback"]
+    assert "shop.py" in problem["traceback"]
     assert ask(loaded(worker_of("echo")), [1])["gpuhub_error"]["type"] == "ValueError"
 
 
@@ -151,14 +151,14 @@ def test_secrets_become_variables(worker_of, monkeypatch):
 def test_code_that_cannot_be_imported_fails_the_load(worker_of, bundle_of, tmp_path):
     """So that the deployment fails, with the traceback in its log, and the old one serves."""
     bundle = bundle_of("echo")
-    broken = {**bundle.files, "app/baseten_shop.py": b"import no_such_module_at_all\n"}
+    broken = {**bundle.files, "app/shop.py": b"import no_such_module_at_all\n"}
     folder = replace(bundle, files=broken).write_to(tmp_path / "broken")
     (folder / "worker.json").write_text(
         json.dumps({"timeout_s": 1, "concurrency": 1, "secrets": {}})
     )
     import sys
 
-    kept = sys.modules.pop("baseten_shop", None)
+    kept = sys.modules.pop("shop", None)
     path = list(sys.path)
     try:
         with pytest.raises(RuntimeError, match="no_such_module_at_all"):
@@ -166,7 +166,7 @@ def test_code_that_cannot_be_imported_fails_the_load(worker_of, bundle_of, tmp_p
     finally:
         sys.path[:] = path
         if kept is not None:
-            sys.modules["baseten_shop"] = kept
+            sys.modules["shop"] = kept
 
 
 def test_secrets_of_a_container(monkeypatch, tmp_path):

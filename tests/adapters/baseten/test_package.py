@@ -115,7 +115,7 @@ def test_the_archive_is_a_plain_tar(lab, bundle_of):
     names = [member.name for member in members]
     assert names == sorted(names)
     assert {"config.yaml", "model/model.py"} <= set(names)
-    assert "packages/gpuhub_bundle/app/baseten_shop.py" in names
+    assert "packages/gpuhub_bundle/app/shop.py" in names
     assert "packages/gpuhub_bundle/runtime/gpuhub_baseten/entry.py" in names
     assert {member.mtime for member in members} == {315_532_800}
 

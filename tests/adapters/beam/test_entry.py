@@ -233,8 +233,8 @@ def test_code_that_cannot_be_loaded_answers(load):
     """Each call tells why; the container does not die again and again."""
     entry = load("echo")
     folder = Path(entry.__file__).parent
-    (folder / "app" / "beam_shop.py").write_text("import no_such_module_at_all\n")
-    sys.modules.pop("beam_shop", None)
+    (folder / "app" / "shop.py").write_text("import no_such_module_at_all\n")
+    sys.modules.pop("shop", None)
     call, task, _, _ = entry._make(folder)
     found = asyncio.run(call(value=1))
     assert found["gpuhub_error"]["type"] == "ModuleNotFoundError"

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
-from gpuhub import _drive
 from gpuhub.adapter import DeploymentRef
-from gpuhub.bundle import Bundle, build_bundle
 from gpuhub.errors import NotFound
-from gpuhub.plan import Plan
-from gpuhub.spec import FunctionSpec, Image
-from gpuhub.testing.emulator.clocks import VirtualClock
-from gpuhub.worker.target import Target
-from gpuhub.workspace import Workspace
 from gpuhub_modal.facts import AppFacts, CallRequest, FunctionFacts, FunctionState, Output
-
-PROJECT = Path(__file__).parent / "project"
-TARGET = Target("modal_shop", "echo")
-SMALL = Bundle({"manifest.json": b"{}", "app/modal_shop.py": b"pass\n"}, TARGET, "ab" * 32)
+from tests.adapters import laboratory
 
 
 @dataclass
@@ -111,33 +98,14 @@ class ScriptedSession:
 
 
 @dataclass
-class Lab:
-    """One workspace with Modal, one step below the engine."""
-
-    workspace: Workspace
-    clock: VirtualClock
-    client: ScriptedSession
+class Lab(laboratory.Lab):
+    """One workspace with Modal, and a client that a test scripts."""
 
     def __post_init__(self) -> None:
-        self.session = self.workspace.session()
-        adapter: Any = self.session.adapter
-        self.adapter = adapter
+        super().__post_init__()
+        self.client = ScriptedSession()
         self.adapter._session = self.client
         self.adapter._calls._session = self.client
-        self.io = self.session.connections.blocking()
-
-    def run(self, coroutine: Any) -> Any:
-        return _drive.run(coroutine)
-
-    def items(self, iterator: Any) -> list[Any]:
-        return list(_drive.sync_iter(iterator))
-
-    def plan(self, bundle: Bundle = SMALL, **settings: Any) -> Plan:
-        """Plan a function called ``lab-echo``, without the engine's checks."""
-        given = {"app": "lab", "name": "echo", "target": bundle.target}
-        given |= {"image": Image(python="3.12"), **settings}
-        plan: Plan = self.adapter.plan(FunctionSpec(**given), bundle)
-        return plan.with_facts(fingerprint="f" * 64)
 
     def ref(self, kind: str = "function", **facts: Any) -> DeploymentRef:
         """A deployment that gpuhub made."""
@@ -156,37 +124,8 @@ def app_facts(version: int = 1, **facts: Any) -> AppFacts:
 
 
 @pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    """One with the default settings."""
-    clock = VirtualClock()
-    workspace = Workspace(
-        "modal",
-        app="lab",
-        root=tmp_path,
-        environ={"MODAL_TOKEN_ID": "ak-made-up", "MODAL_TOKEN_SECRET": "as-made-up"},
-        clock=clock,
-    )
-    yield Lab(workspace, clock, ScriptedSession())
-    workspace.close()
-
-
-@pytest.fixture(scope="session")
-def shop() -> Iterator[ModuleType]:
-    """The module of functions."""
-    sys.path.insert(0, str(PROJECT))
-    yield importlib.import_module("modal_shop")
-    sys.path.remove(str(PROJECT))
-    del sys.modules["modal_shop"]
-
-
-@pytest.fixture(scope="session")
-def bundle_of(shop: ModuleType) -> Callable[[str], Bundle]:
-    """Give the bundle of a function of the module."""
-    made: dict[str, Bundle] = {}
-
-    def bundle(name: str) -> Bundle:
-        if name not in made:
-            made[name] = build_bundle(getattr(shop, name), PROJECT, web=name == "app")
-        return made[name]
-
-    return bundle
+def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
+    """Make laboratories; arguments are Modal's settings."""
+    token = {"MODAL_TOKEN_ID": "ak-made-up", "MODAL_TOKEN_SECRET": "as-made-up"}
+    with laboratory.laboratories("modal", tmp_path, token, kind=Lab) as make:
+        yield make

@@ -70,7 +70,7 @@ def test_an_error_is_an_answer(load):
     """With the traceback of the user's frames."""
     error = json.loads(load("fail").call(payload(message="no")))["gpuhub_error"]
     assert (error["type"], error["message"]) == ("ValueError", "no")
-    assert "modal_shop" in error["traceback"]
+    assert "shop" in error["traceback"]
 
 
 def test_an_error_is_raised_where_modal_is_to_run_it_again(load):
@@ -130,8 +130,8 @@ def test_code_that_cannot_be_imported_answers_each_call(load, tmp_path):
     """A container that crashed would be started again and again."""
     folder = tmp_path / "echo"
     load("echo")
-    (folder / "bundle" / "app" / "modal_shop.py").write_text("1 / 0\n", "utf-8")
-    sys.modules.pop("modal_shop", None)
+    (folder / "bundle" / "app" / "shop.py").write_text("1 / 0\n", "utf-8")
+    sys.modules.pop("shop", None)
     spec = importlib.util.spec_from_file_location("entry_broken", folder / "entry.py")
     assert spec
     assert spec.loader

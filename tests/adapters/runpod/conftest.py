@@ -2,55 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
-import json
-import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
-import respx
 
-from gpuhub import _drive
-from gpuhub.bundle import Bundle, build_bundle
-from gpuhub.plan import Plan
-from gpuhub.spec import FunctionSpec
-from gpuhub.testing.emulator.clocks import VirtualClock
-from gpuhub.worker.target import Target
-from gpuhub.workspace import Workspace
-
-PROJECT = Path(__file__).parent / "project"
-SPEC = Path(__file__).parents[3].parent / "shared" / "specs" / "runpod-rest-v2-openapi.json"
-TARGET = Target("shop", "echo")
-SMALL = Bundle({"manifest.json": b"{}", "app/shop.py": b"pass\n"}, TARGET, "ab" * 32)
+from tests.adapters import laboratory
+from tests.adapters.needed import published, validator
 
 
-@dataclass
-class Lab:
-    """One workspace with RunPod, one step below the engine."""
-
-    workspace: Workspace
-    clock: VirtualClock
-
-    def __post_init__(self) -> None:
-        self.session = self.workspace.session()
-        self.adapter: Any = self.session.adapter
-        self.io = self.session.connections.blocking()
-
-    def run(self, coroutine: Any) -> Any:
-        return _drive.run(coroutine)
-
-    def items(self, iterator: Any) -> list[Any]:
-        return list(_drive.sync_iter(iterator))
-
-    def plan(self, bundle: Bundle = SMALL, **settings: Any) -> Plan:
-        """Plan a function called ``lab-echo``, without the engine's checks."""
-        given = {"app": "lab", "name": "echo", "target": bundle.target, **settings}
-        plan: Plan = self.adapter.plan(FunctionSpec(**given), bundle)
-        return plan.with_facts(fingerprint="f" * 64)
+class Lab(laboratory.Lab):
+    """One workspace with RunPod."""
 
     def body(self, **settings: Any) -> dict[str, Any]:
         """Give what a first deploy sends."""
@@ -62,72 +25,12 @@ class Lab:
 @pytest.fixture
 def make_lab(tmp_path: Path) -> Iterator[Callable[..., Lab]]:
     """Make laboratories; arguments are RunPod's settings."""
-    made: list[Lab] = []
-
-    def make(**options: Any) -> Lab:
-        clock = VirtualClock()
-        workspace = Workspace(
-            "runpod",
-            app="lab",
-            root=tmp_path,
-            provider_options=options,
-            environ={"RUNPOD_API_KEY": "rpa_SECRET"},
-            clock=clock,
-        )
-        made.append(Lab(workspace, clock))
-        return made[-1]
-
-    yield make
-    for lab in made:
-        lab.workspace.close()
-
-
-@pytest.fixture
-def lab(make_lab: Callable[..., Lab]) -> Lab:
-    """One with the default settings."""
-    return make_lab()
-
-
-@pytest.fixture
-def api() -> Iterator[respx.MockRouter]:
-    """RunPod's two hosts, answering what a test says and nothing else."""
-    with respx.mock(using="httpx", assert_all_called=False) as router:
-        yield router
-
-
-@pytest.fixture(scope="session")
-def shop() -> Iterator[ModuleType]:
-    """The module of functions."""
-    sys.path.insert(0, str(PROJECT))
-    yield importlib.import_module("shop")
-    sys.path.remove(str(PROJECT))
-    del sys.modules["shop"]
-
-
-@pytest.fixture(scope="session")
-def bundle_of(shop: ModuleType) -> Callable[[str], Bundle]:
-    """Give the bundle of a function of the module."""
-    made: dict[str, Bundle] = {}
-
-    def bundle(name: str) -> Bundle:
-        if name not in made:
-            made[name] = build_bundle(getattr(shop, name), PROJECT, web=name == "app")
-        return made[name]
-
-    return bundle
+    key = {"RUNPOD_API_KEY": "rpa_SECRET"}
+    with laboratory.laboratories("runpod", tmp_path, key, kind=Lab) as make:
+        yield make
 
 
 @pytest.fixture(scope="session")
 def validate() -> Callable[[str, Any], list[str]]:
     """Compare a JSON value with a schema of RunPod's REST v2 document; gives the problems."""
-    jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
-    if not SPEC.is_file():
-        pytest.skip("RunPod's OpenAPI document is not beside the checkout: bodies NOT validated")
-    components = json.loads(SPEC.read_text("utf-8"))["components"]
-
-    def problems(schema: str, value: Any) -> list[str]:
-        whole = {"$ref": f"#/components/schemas/{schema}", "components": components}
-        found = jsonschema.Draft202012Validator(whole).iter_errors(value)
-        return [f"{error.json_path}: {error.message}" for error in found]
-
-    return problems
+    return validator(published("runpod-rest-v2-openapi.json"))

@@ -1,4 +1,4 @@
-"""Functions that the Beam tests deploy and run."""
+"""Functions that the tests of the adapters deploy and run."""
 
 from __future__ import annotations
 
@@ -25,6 +25,14 @@ def slow(seconds: float) -> float:
     return seconds
 
 
+def spin(seconds: float) -> float:
+    """Keep a thread in Python code."""
+    ends = time.monotonic() + seconds
+    while time.monotonic() < ends:
+        time.sleep(0.001)
+    return seconds
+
+
 async def later(seconds: float) -> float:
     """Wait on the loop."""
     await asyncio.sleep(seconds)
@@ -36,11 +44,20 @@ def count(number: int) -> Iterator[int]:
     yield from range(number)
 
 
-async def count_later(number: int) -> AsyncIterator[int]:
+async def count_later(number: int, pause: float = 0.0) -> AsyncIterator[int]:
     """Yield 0, 1, … on the loop."""
     for each in range(number):
-        await asyncio.sleep(0)
+        await asyncio.sleep(pause)
         yield each
+
+
+async def endless() -> AsyncIterator[int]:
+    """Yield without end."""
+    number = 0
+    while True:
+        yield number
+        number += 1
+        await asyncio.sleep(0.01)
 
 
 def large(size: int) -> str:
@@ -52,6 +69,11 @@ def large_item(size: int) -> Iterator[str]:
     """Yield a large item, and one more."""
     yield "x" * size
     yield "after"
+
+
+def huge() -> int:
+    """Give what JSON cannot hold: Python prints no integer of that length."""
+    return 10**5000
 
 
 def variable(name: str) -> str | None:
@@ -85,15 +107,17 @@ def app() -> Any:
     return site
 
 
-def huge() -> int:
-    """Give what JSON cannot hold: Python prints no integer of that length."""
-    return 10**5000
+def doubled(number: list[int]) -> list[int]:
+    """Double each of a batch."""
+    return [2 * each for each in number]
 
 
-async def endless() -> AsyncIterator[int]:
-    """Yield without end."""
-    number = 0
-    while True:
-        yield number
-        number += 1
-        await asyncio.sleep(0.01)
+async def doubled_later(number: list[int]) -> list[int]:
+    """Double each of a batch, on the loop."""
+    await asyncio.sleep(0)
+    return [2 * each for each in number]
+
+
+def too_few(number: list[int]) -> list[int]:
+    """Forget one of a batch."""
+    return number[1:]

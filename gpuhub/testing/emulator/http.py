@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import atexit
 import socket
+import sys
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 from gpuhub.errors import AdapterNotInstalled
@@ -19,6 +21,14 @@ __all__ = ["HttpEmulator"]
 
 _START_S = 10.0
 
+_NO_WEBSOCKETS: Mapping[str, Any] = {"ws": "none"}
+_WEBSOCKETS: Mapping[str, Any] = {
+    "ws": "websockets-sansio",  # the older implementation warns of its own end
+    "ws_max_size": sys.maxsize,
+    "ws_per_message_deflate": False,
+    "ws_ping_interval": None,
+}
+
 
 class HttpEmulator:
     """One application on ``127.0.0.1``, in a thread, until it is stopped or Python ends.
@@ -26,11 +36,16 @@ class HttpEmulator:
     Args:
         app: An ASGI application, such as a ``starlette.applications.Starlette``.
         port: Port to listen on; 0 (default) takes a free one.
+        websockets: Whether the application takes websockets, as ASGI's scopes ``websocket`` with
+            the extension ``websocket.http.response``. They are not compressed, the server sends no
+            pings of its own, and messages may have any size. Default: a request for one comes as
+            a plain ``GET``.
     """
 
-    def __init__(self, app: Callable[..., Any], *, port: int = 0) -> None:
+    def __init__(self, app: Callable[..., Any], *, port: int = 0, websockets: bool = False) -> None:
         self._app = app
         self._port = port
+        self._websockets = websockets
         self._server: PromptServer | None = None
         self._thread: threading.Thread | None = None
 
@@ -54,7 +69,7 @@ class HttpEmulator:
         """
         if self._server is not None:
             return self.url
-        server = _server(self._app)
+        server = _server(self._app, websockets=self._websockets)
         listener = _listening(self._port)
         self._port = listener.getsockname()[1]
         self._server = server
@@ -122,14 +137,18 @@ def _stop(reference: weakref.ref[HttpEmulator]) -> None:
         emulator.stop()
 
 
-def _server(app: Callable[..., Any]) -> PromptServer:
+def _server(app: Callable[..., Any], *, websockets: bool) -> PromptServer:
     try:
         import uvicorn
 
         from gpuhub.testing.emulator.prompt_server import PromptServer
+
+        if websockets:
+            import_module("websockets.server")  # else uvicorn says it much later
     except ImportError as error:
         raise AdapterNotInstalled(
-            f"an emulator needs starlette and uvicorn: {error}",
+            f"an emulator needs starlette, uvicorn and websockets: {error}",
             next_step='pip install "gpuhub-sdk[emulator]"',
         ) from error
-    return PromptServer(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
+    settings = _WEBSOCKETS if websockets else _NO_WEBSOCKETS
+    return PromptServer(uvicorn.Config(app, log_config=None, access_log=False, **settings))

@@ -63,6 +63,9 @@ class PromptServer(uvicorn.Server):
         # alone, its socket would stay open until it is garbage, and the client would wait on it.
         for _turn in range(_TURNS):
             for connection in list(self.server_state.connections):
+                if connection.transport.is_closing():  # its client does not read what is left
+                    connection.transport.abort()
+                    continue
                 connection.shutdown()
                 if not connection.transport.is_closing():  # a request is under way
                     connection.transport.abort()

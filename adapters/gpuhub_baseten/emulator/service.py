@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from gpuhub.testing.emulator import Fault, RecordedRequest, masked_headers
-from gpuhub.testing.emulator.waiting import Pacer
+from gpuhub.testing.emulator import Fault
+from gpuhub.testing.emulator.front import finish, live, recorded, small_json
+from gpuhub.testing.emulator.web import Receive, Send, read_request
 from gpuhub_baseten.emulator.problems import Problem
 from gpuhub_baseten.emulator.routes import Route, Routes
-from gpuhub_baseten.emulator.web import (
-    Answer,
-    Receive,
-    Request,
-    Send,
-    drop_connection,
-    read_request,
-    send_answer,
-)
+from gpuhub_baseten.emulator.web import Answer, Request
 
 if TYPE_CHECKING:
     from gpuhub_baseten.emulator.site import Site
@@ -34,7 +25,6 @@ _REFUSALS: Mapping[str, tuple[int, str, str]] = {
 }
 """Faults that refuse a request before it has any effect; their wording is a guess."""
 
-_LARGEST_RECORDED = 262_144
 _LEAP_S = 30.0
 
 
@@ -55,9 +45,9 @@ class Service:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or live along with the server."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(self._site, receive, send, leap_s=_LEAP_S, close=self._close)
             return
-        request = await read_request(scope, receive)
+        request = await read_request(scope, receive, Request)
         route, arguments = self._routes.find(request)
         fault = self._note(route, request)
         try:
@@ -68,39 +58,14 @@ class Service:
             answer = await route.handle(request, *arguments)
         except Problem as problem:
             answer = _told(route, problem)
-        if fault is not None and fault.kind == "malformed":
-            answer = Answer(200, b"<html><body>Bad gateway</body></html>", {}, "text/html")
         if fault is not None and fault.kind == "lost_response":
-            await drop_connection(send, answer, halfway=fault.code == "halfway")
-            return
-        await send_answer(send, answer)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Let time pass from the server's start to its end."""
-        await receive()
-        self._site.waker.attach()
-        pacer = asyncio.create_task(Pacer(self._site, leap_s=_LEAP_S).run())
-        await send({"type": "lifespan.startup.complete"})
-        try:
-            await receive()
-        finally:
-            pacer.cancel()
-            await self._close()
-        await send({"type": "lifespan.shutdown.complete"})
+            await _play_out(answer)
+        await finish(send, answer, fault)
 
     def _note(self, route: Route, request: Request) -> Fault | None:
         """Record a request, and give what is to go wrong with it."""
-        self._site.requests.add(
-            RecordedRequest(
-                operation=route.operation,
-                method=request.method,
-                path=request.target,
-                headers=masked_headers(request.headers),
-                json=_shown(route, request),
-                size=len(request.body),
-                at=self._site.timeline.now(),
-            )
-        )
+        shown = _shown(route, request)
+        self._site.requests.add(recorded(self._site, request, route.operation, shown))
         return self._site.faults.take(route.operation)
 
     def _authorize(self, route: Route, request: Request) -> None:
@@ -119,6 +84,12 @@ class Service:
             raise Problem(401, "invalid API key")
         if keys and route.right not in keys[key]:
             raise Problem(403, "this API key may not do that")
+
+
+async def _play_out(answer: Answer) -> None:
+    """Let an answer in pieces have its effect, though nobody is to hear it."""
+    if not isinstance(answer.body, bytes):
+        answer.body = b"".join([piece async for piece in answer.body])
 
 
 def _refusal(fault: Fault) -> Problem:
@@ -145,12 +116,9 @@ def _told(route: Route, problem: Problem) -> Answer:
 
 def _shown(route: Route, request: Request) -> Any:
     """Give the body for the record, without values that may be secrets."""
-    if route.plane == "store" or not request.body or len(request.body) > _LARGEST_RECORDED:
+    if route.plane == "store":
         return None
-    try:
-        document = json.loads(request.body)
-    except ValueError:
-        return None
+    document = small_json(request.body)
     if route.operation == "secrets" and isinstance(document, dict):
         return {**document, "value": "****"}
     return _masked(document) if route.plane == "management" else document

@@ -1,60 +1,22 @@
-"""Requests and answers of the emulator, and how they go over ASGI."""
+"""Requests and answers of the emulator."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from typing import Any
 
-from gpuhub.worker.wire import dumps, loads
+from typing_extensions import override
+
+from gpuhub.testing.emulator import web
+from gpuhub.testing.emulator.web import Answer
 from gpuhub_baseten.emulator.problems import Problem
 
-if TYPE_CHECKING:
-    from gpuhub.testing.emulator import Fault
-
-__all__ = ["Answer", "Asgi", "Request", "drop_connection", "read_request", "send_answer"]
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Asgi = Callable[[Mapping[str, Any], Receive, Send], Awaitable[None]]
-
-_ABORT_TURNS = 50
+__all__ = ["Answer", "Request"]
 
 
-@dataclass(slots=True)
-class Request:
-    """One request.
+class Request(web.Request):
+    """One request, refused in Baseten's form where its body is no JSON."""
 
-    Attributes:
-        method: HTTP method.
-        path: Path without query, percent-decoded.
-        raw_path: Path without query, as it came.
-        raw_query: The query, as it came.
-        query: Of the query; the last value of each name.
-        headers: Names in lower case.
-        body: All of it.
-        receive: Gives what the client sends further, such as its leaving.
-        fault: What is to go wrong with it, if the handler has to see to that.
-    """
-
-    method: str
-    path: str
-    raw_path: str
-    raw_query: str
-    query: dict[str, str]
-    headers: dict[str, str]
-    body: bytes
-    receive: Receive
-    fault: Fault | None = None
-
-    @property
-    def target(self) -> str:
-        """Path with query, as it came."""
-        return f"{self.raw_path}?{self.raw_query}" if self.raw_query else self.raw_path
-
+    @override
     def json(self) -> Any:
         """Read the body.
 
@@ -62,100 +24,6 @@ class Request:
             Problem: 400, it is no JSON.
         """
         try:
-            return loads(self.body)
+            return super().json()
         except ValueError as error:
-            raise Problem(400, f"the body is no JSON: {error}") from None
-
-
-@dataclass(slots=True)
-class Answer:
-    """One answer.
-
-    Attributes:
-        status: HTTP status.
-        body: All of it, or pieces as they come.
-        headers: Beside length and type.
-        content_type: Type of the body.
-    """
-
-    status: int = 200
-    body: bytes | AsyncIterator[bytes] = b""
-    headers: dict[str, str] = field(default_factory=dict)
-    content_type: str = "application/json"
-
-    @classmethod
-    def of(cls, document: Any, status: int = 200) -> Answer:
-        """Answer with JSON."""
-        return cls(status, dumps(document))
-
-
-async def read_request(scope: Mapping[str, Any], receive: Receive) -> Request:
-    """Read one request with its body."""
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            break
-        parts.append(message.get("body", b""))
-        if not message.get("more_body"):
-            break
-    text = scope["query_string"].decode("latin-1")
-    headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
-    return Request(
-        method=scope["method"],
-        path=scope["path"],
-        raw_path=scope.get("raw_path", scope["path"].encode()).decode("latin-1"),
-        raw_query=text,
-        query=dict(parse_qsl(text, keep_blank_values=True)) if text else {},
-        headers=headers,
-        body=b"".join(parts),
-        receive=receive,
-    )
-
-
-async def send_answer(send: Send, answer: Answer) -> None:
-    """Send one answer, whole or in pieces; pieces that break off close the connection."""
-    headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers.items()]
-    if answer.status != 204:
-        headers.append((b"content-type", answer.content_type.encode()))
-    if isinstance(answer.body, bytes):
-        headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    if isinstance(answer.body, bytes):
-        await send({"type": "http.response.body", "body": answer.body})
-        return
-    try:
-        async for piece in answer.body:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
-    except ConnectionError:
-        await _close(send, halfway=True)
-        return
-    await send({"type": "http.response.body", "body": b""})
-
-
-async def drop_connection(send: Send, answer: Answer, *, halfway: bool) -> None:
-    """Close the connection without an answer, or in the middle of one.
-
-    Args:
-        send: The server's own, not wrapped.
-        answer: What would have been said.
-        halfway: Whether half of it is.
-    """
-    if not isinstance(answer.body, bytes):  # it is to have had its effect
-        answer.body = b"".join([piece async for piece in answer.body])
-    halfway = halfway and answer.body != b""
-    if halfway:
-        length = str(len(answer.body) + 1).encode()
-        start = {"type": "http.response.start", "status": answer.status}
-        await send({**start, "headers": [(b"content-length", length)]})
-        part = answer.body[: len(answer.body) // 2]
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await _close(send, halfway=halfway)
-
-
-async def _close(send: Send, *, halfway: bool) -> None:
-    transport = getattr(getattr(send, "__self__", None), "transport", None)
-    if transport is not None:
-        transport.close() if halfway else transport.abort()
-    for _ in range(_ABORT_TURNS):  # until the server has seen that the connection is gone
-        await asyncio.sleep(0)
+            raise Problem(400, str(error)) from None

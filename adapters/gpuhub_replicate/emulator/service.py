@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gpuhub.testing.emulator import Fault, RecordedRequest, masked_headers
-from gpuhub.testing.emulator.waiting import Pacer
+from gpuhub.testing.emulator import Fault
+from gpuhub.testing.emulator.front import finish, live, recorded, small_json
+from gpuhub.testing.emulator.web import Receive, Send, read_request
 from gpuhub_replicate.emulator.options import QuotaKind
 from gpuhub_replicate.emulator.problems import Problem, RegistryProblem, throttled
 from gpuhub_replicate.emulator.quotas import Gate
 from gpuhub_replicate.emulator.routes import Route, Routes
-from gpuhub_replicate.emulator.web import (
-    Answer,
-    Receive,
-    Request,
-    Send,
-    drop_connection,
-    read_request,
-    send_answer,
-)
+from gpuhub_replicate.emulator.web import Answer, Request
 
 if TYPE_CHECKING:
     from gpuhub_replicate.emulator.site import Site
@@ -38,8 +29,6 @@ _REFUSALS: Mapping[str, tuple[int, str, str]] = {
 """Faults that refuse a request before it has any effect: status, detail, title. Replicate itself
 queues what it has no capacity for; the answer for ``capacity`` is what a client must expect of a
 gateway."""
-
-_LARGEST_RECORDED = 262_144
 
 
 class Service:
@@ -58,9 +47,9 @@ class Service:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or live along with the server."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(self._site, receive, send)
             return
-        request = await read_request(scope, receive)
+        request = await read_request(scope, receive, Request)
         route, arguments = self._routes.find(request)
         fault = self._note(route, request)
         try:
@@ -75,39 +64,15 @@ class Service:
         except Problem as problem:
             answer = Answer.of(problem.body(), problem.status)
             answer.headers.update(problem.headers)
-        if fault is not None and fault.kind == "malformed":
-            answer = Answer(200, b"<html><body>Bad gateway</body></html>", {}, "text/html")
-        if fault is not None and fault.kind == "lost_response":
-            await drop_connection(send, answer, halfway=fault.code == "halfway")
-            return
-        await send_answer(send, answer)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Let time pass from the server's start to its end."""
-        await receive()
-        self._site.waker.attach()
-        pacer = asyncio.create_task(Pacer(self._site).run())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        pacer.cancel()
-        await send({"type": "lifespan.shutdown.complete"})
+        await finish(send, answer, fault)
 
     def _note(self, route: Route, request: Request) -> Fault | None:
         """Record a request of a client's, and give what is to go wrong with it."""
         if route.plane == "worker" or route.operation == "download":
             return None  # workers follow such links, too
         operation = route.name_of(request)
-        self._site.requests.add(
-            RecordedRequest(
-                operation=operation,
-                method=request.method,
-                path=request.target,
-                headers=masked_headers(request.headers),
-                json=_shown(route, request),
-                size=len(request.body),
-                at=self._site.timeline.now(),
-            )
-        )
+        shown = _shown(route, request)
+        self._site.requests.add(recorded(self._site, request, operation, shown))
         return self._site.faults.take(operation)
 
     def _authorize(self, route: Route, request: Request) -> None:
@@ -148,10 +113,4 @@ def _refusal(fault: Fault, route: Route) -> Problem:
 
 def _shown(route: Route, request: Request) -> Any:
     """Give the body for the record; what goes to the registry is no JSON, or holds variables."""
-    is_api = route.plane in ("api", "open")
-    if not is_api or not request.body or len(request.body) > _LARGEST_RECORDED:
-        return None
-    try:
-        return json.loads(request.body)
-    except ValueError:
-        return None
+    return small_json(request.body) if route.plane in ("api", "open") else None

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from gpuhub.testing.emulator import Fault, RecordedRequest, masked_headers
-from gpuhub.testing.emulator.waiting import Pacer
+from gpuhub.testing.emulator import Fault, RequestLog
+from gpuhub.testing.emulator.front import finish, live, recorded, small_json
+from gpuhub.testing.emulator.web import Receive, Send, read_request
 from gpuhub_runpod.emulator.problems import Problem
 from gpuhub_runpod.emulator.quotas import Gate
 from gpuhub_runpod.emulator.routes import Route, Routes
-from gpuhub_runpod.emulator.web import (
-    Answer,
-    Receive,
-    Request,
-    Send,
-    drop_connection,
-    read_request,
-    send_answer,
-)
+from gpuhub_runpod.emulator.web import Answer, Request
 
 if TYPE_CHECKING:
     from gpuhub_runpod.emulator.site import Site
@@ -35,8 +26,6 @@ _REFUSALS: Mapping[str, tuple[int, str, str | None]] = {
 }
 """Faults that refuse a request before it has any effect. RunPod itself reports missing capacity by
 throttled workers only; the answer for ``capacity`` is what a client must expect of a gateway."""
-
-_LARGEST_RECORDED = 262_144
 
 
 class Service:
@@ -55,9 +44,9 @@ class Service:
     async def __call__(self, scope: Mapping[str, Any], receive: Receive, send: Send) -> None:
         """Answer one request, or live along with the server."""
         if scope["type"] == "lifespan":
-            await self._live(receive, send)
+            await live(self._site, receive, send)
             return
-        request = await read_request(scope, receive)
+        request = await read_request(scope, receive, Request)
         route, arguments = self._routes.find(request)
         fault = self._note(route, request)
         headers: dict[str, str] = {}
@@ -71,22 +60,7 @@ class Service:
         except Problem as problem:
             answer = _told(route, problem)
         answer.headers.update(headers)
-        if fault is not None and fault.kind == "malformed":
-            answer = Answer(200, b"<html><body>Bad gateway</body></html>", {}, "text/html")
-        if fault is not None and fault.kind == "lost_response":
-            await drop_connection(send, answer, halfway=fault.code == "halfway")
-            return
-        await send_answer(send, answer)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Let time pass from the server's start to its end."""
-        await receive()
-        self._site.waker.attach()
-        pacer = asyncio.create_task(Pacer(self._site).run())
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        pacer.cancel()
-        await send({"type": "lifespan.shutdown.complete"})
+        await finish(send, answer, fault)
 
     def _note(self, route: Route, request: Request) -> Fault | None:
         """Record a request of a client's, and give what is to go wrong with it."""
@@ -97,18 +71,8 @@ class Service:
         self._record(self._site.requests, operation, request)
         return self._site.faults.take(operation)
 
-    def _record(self, log: Any, operation: str, request: Request) -> None:
-        log.add(
-            RecordedRequest(
-                operation=operation,
-                method=request.method,
-                path=request.target,
-                headers=masked_headers(request.headers),
-                json=_shown(request),
-                size=len(request.body),
-                at=self._site.timeline.now(),
-            )
-        )
+    def _record(self, log: RequestLog, operation: str, request: Request) -> None:
+        log.add(recorded(self._site, request, operation, _shown(request)))
 
     def _authorize(self, route: Route, request: Request) -> None:
         """Check the key.
@@ -168,12 +132,7 @@ def _told(route: Route, problem: Problem) -> Answer:
 
 def _shown(request: Request) -> Any:
     """Give the body for the record, without the values of variables: they may be secrets."""
-    if not request.body or len(request.body) > _LARGEST_RECORDED:
-        return None
-    try:
-        document = json.loads(request.body)
-    except ValueError:
-        return None
+    document = small_json(request.body)
     if not isinstance(document, dict):
         return None
     if isinstance(document.get("env"), dict):

@@ -44,8 +44,7 @@ class Login:
 
     async def token(self, request: Request) -> Answer:
         """``GET /token``: a token for scopes, with Basic, or for reading base images."""
-        query = request.target.partition("?")[2]
-        scopes = [value for name, value in parse_qsl(query) if name == "scope"]
+        scopes = [value for name, value in parse_qsl(request.raw_query) if name == "scope"]
         is_known = self._is_basic(request)
         if not is_known and request.headers.get("authorization"):
             raise self._refusal("invalid username or password")

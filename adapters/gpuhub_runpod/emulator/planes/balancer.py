@@ -153,10 +153,10 @@ class Balancer:
         import httpx
 
         client = httpx.AsyncClient(trust_env=False, timeout=_REQUEST_S)
-        query = request.target.partition("?")[2]
+        query = f"?{request.raw_query}" if request.raw_query else ""
         sent = client.build_request(
             request.method,
-            f"http://127.0.0.1:{worker.port}/{path}" + (f"?{query}" if query else ""),
+            f"http://127.0.0.1:{worker.port}/{path}{query}",
             content=request.body,
             headers=_without(request.headers, "authorization"),
         )

@@ -49,7 +49,7 @@ class MockAdapter:
     """The mock provider as an adapter.
 
     Where this one asks ``self.cloud``, an adapter of a real provider awaits ``io.send``: that maps
-    errors and repeats requests, as :func:`~gpuhub_mock.client.ask` does here.
+    errors, as :func:`~gpuhub_mock.client.ask` does here.
 
     Args:
         info: Facts, with the limits of the settings.
@@ -112,7 +112,7 @@ class MockAdapter:
             key=options.idempotency_key,
             webhook=options.webhook,
         )
-        call = await ask(io, request, retry=Retry.REFUSED_ONLY, budget_s=options.budget_s)
+        call = await ask(io, request, retry=Retry.REFUSED_ONLY)
         return translate.call_state(call)
 
     async def poll(self, io: Io, call: CallRef, wait_s: float) -> CallState:
@@ -133,7 +133,7 @@ class MockAdapter:
         """Send one call and yield its chunks."""
         calls = self.cloud.calls
         submit = partial(calls.submit, ref.address, payload, "stream", key=options.idempotency_key)
-        call = await ask(io, submit, retry=Retry.REFUSED_ONLY, budget_s=options.budget_s)
+        call = await ask(io, submit, retry=Retry.REFUSED_ONLY)
         chunks = io.iterate(lambda: calls.read(call, options.budget_s))
         try:
             async with aclosing(chunks):  # type: ignore[type-var]

@@ -17,7 +17,6 @@ from gpuhub.errors import (
     UnsupportedSetting,
 )
 from gpuhub.plan import Retry
-from gpuhub_modal.asking import ask
 from gpuhub_modal.entry import WARM
 from gpuhub_modal.facts import CallRequest, Output
 from gpuhub_modal.plain import pickled
@@ -63,18 +62,18 @@ class Calls:
 
     async def poll(self, io: Io, call: CallRef, wait_s: float) -> CallState:
         """Ask about a call; may wait for its end."""
-        output = await ask(io, partial(self._session.output, call.id, wait_s))
+        output = await io.ask(partial(self._session.output, call.id, wait_s))
         state = call_state(call, output)
         if state.phase is not Phase.QUEUED or wait_s:
             return state
-        if await ask(io, partial(self._session.has_begun, call.id)):
+        if await io.ask(partial(self._session.has_begun, call.id)):
             return CallState(call, Phase.RUNNING)
         return state
 
     async def cancel(self, io: Io, call: CallRef) -> CancelReceipt:
         """Cancel a call, and see whether it has ended."""
-        await ask(io, partial(self._session.cancel, call.id))
-        state = call_state(call, await ask(io, partial(self._session.output, call.id, 0.0)))
+        await io.ask(partial(self._session.cancel, call.id))
+        state = call_state(call, await io.ask(partial(self._session.output, call.id, 0.0)))
         if state.phase.is_terminal:
             return CancelReceipt.CONFIRMED_TERMINAL
         return CancelReceipt.PROVIDER_ACK
@@ -130,14 +129,14 @@ class Calls:
 
         async def sent(request: CallRequest) -> str:
             start = partial(self._session.start, request)
-            return await ask(io, start, retry=Retry.REFUSED_ONLY, budget_s=options.budget_s)
+            return await io.ask(start, retry=Retry.REFUSED_ONLY)
 
         try:
             call_id = await sent(request)
         except NotFound:
             # The app was stopped and deployed again, elsewhere: its function has another id.
             app, function = ref.data["app"], ref.data["function"]
-            found = await ask(io, partial(self._session.function, app, function))
+            found = await io.ask(partial(self._session.function, app, function))
             if found.function_id == request.function_id:
                 raise
             call_id = await sent(replace(request, function_id=found.function_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from typing_extensions import override
@@ -10,7 +11,7 @@ from typing_extensions import override
 from gpuhub._http.answers import ERROR_BODY_BYTES, checked, error_of, is_answer
 from gpuhub._retry import again, is_retryable
 from gpuhub.errors import ProviderError
-from gpuhub.plan import Request, Response
+from gpuhub.plan import Request, Response, Retry
 
 if TYPE_CHECKING:
     from gpuhub._http.connections import Connections
@@ -63,7 +64,8 @@ class BlockingIo:
             ConfigError: The address or a credential is missing or cannot be used.
             SpecError: The body cannot be sent.
         """
-        return await self._tried(request, self._exchange)
+        outgoing = self._connections.prepared(request, self._deadline)
+        return await self._tried(partial(self._exchange, outgoing), request.retry)
 
     async def stream(self, request: Request) -> AsyncGenerator[bytes]:
         """Send one request and yield the body as it arrives. Not repeated once it began.
@@ -72,7 +74,8 @@ class BlockingIo:
             ProviderError: As for :meth:`send`, before the first chunk; ``ProviderUnavailable``
                 when the stream is cut.
         """
-        answer = await self._tried(request, self._open)
+        outgoing = self._connections.prepared(request, self._deadline)
+        answer = await self._tried(partial(self._open, outgoing), request.retry)
         try:
             for chunk in answer.chunks():
                 yield chunk
@@ -89,6 +92,14 @@ class BlockingIo:
         """Call it."""
         return function(*args, **kwargs)
 
+    async def ask(self, function: Callable[[], T], *, retry: Retry = Retry.SAFE) -> T:
+        """Call it, and again as :meth:`send` would.
+
+        Raises:
+            ProviderError: The last try's.
+        """
+        return await self._tried(function, retry)
+
     async def iterate(self, make: Callable[[], Iterable[T]]) -> AsyncGenerator[T]:
         """Iterate over it, and close it at the end."""
         iterator = iter(make())
@@ -100,23 +111,22 @@ class BlockingIo:
             if close is not None:
                 close()
 
-    async def _tried(self, request: Request, once: Callable[[Outgoing], T]) -> T:
+    async def _tried(self, once: Callable[[], T], retry: Retry) -> T:
         started = self.now()
-        outgoing = self._connections.prepared(request, self._deadline)
         try:
-            return once(outgoing)
+            return once()
         except ProviderError as error:
-            if not is_retryable(error, request.retry):
+            if not is_retryable(error, retry):
                 raise
             first = error
 
         async def once_more() -> T:
-            return once(outgoing)
+            return once()
 
         return await again(
             once_more,
             first,
-            request.retry,
+            retry,
             self._connections.policy,
             started=started,
             deadline=self._deadline,

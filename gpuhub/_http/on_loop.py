@@ -15,7 +15,7 @@ from gpuhub._http.answers import ERROR_BODY_BYTES, checked, error_of, is_answer
 from gpuhub._http.blocking import nearer
 from gpuhub._retry import again, is_retryable
 from gpuhub.errors import ProviderError
-from gpuhub.plan import Request, Response
+from gpuhub.plan import Request, Response, Retry
 
 if TYPE_CHECKING:
     from gpuhub._http.async_transport import AsyncAnswer, AsyncTransport
@@ -72,7 +72,8 @@ class AsyncIo:
             ConfigError: The address or a credential is missing or cannot be used.
             SpecError: The body cannot be sent.
         """
-        return await self._tried(request, self._exchange)
+        outgoing = self._connections.prepared(request, self._deadline)
+        return await self._tried(partial(self._exchange, outgoing), request.retry)
 
     async def stream(self, request: Request) -> AsyncGenerator[bytes]:
         """Send one request and yield the body as it arrives. Not repeated once it began.
@@ -81,7 +82,8 @@ class AsyncIo:
             ProviderError: As for :meth:`send`, before the first chunk; ``ProviderUnavailable``
                 when the stream is cut.
         """
-        answer = await self._tried(request, self._open)
+        outgoing = self._connections.prepared(request, self._deadline)
+        answer = await self._tried(partial(self._open, outgoing), request.retry)
         try:
             async with aclosing(answer.chunks()) as chunks:
                 async for chunk in chunks:
@@ -99,23 +101,30 @@ class AsyncIo:
         """Call it on a thread, in a copy of the context."""
         return await self._connections.threads.call(partial(function, *args, **kwargs))
 
+    async def ask(self, function: Callable[[], T], *, retry: Retry = Retry.SAFE) -> T:
+        """Call it on a thread, and again as :meth:`send` would.
+
+        Raises:
+            ProviderError: The last try's.
+        """
+        return await self._tried(partial(self._connections.threads.call, function), retry)
+
     def iterate(self, make: Callable[[], Iterable[T]]) -> AsyncGenerator[T]:
         """Iterate over it on threads, one item at a time, and close it at the end."""
         return self._connections.threads.iterate(make)
 
-    async def _tried(self, request: Request, once: Callable[[Outgoing], Awaitable[T]]) -> T:
+    async def _tried(self, once: Callable[[], Awaitable[T]], retry: Retry) -> T:
         started = self.now()
-        outgoing = self._connections.prepared(request, self._deadline)
         try:
-            return await once(outgoing)
+            return await once()
         except ProviderError as error:
-            if not is_retryable(error, request.retry):
+            if not is_retryable(error, retry):
                 raise
             first = error
         return await again(
-            partial(once, outgoing),
+            once,
             first,
-            request.retry,
+            retry,
             self._connections.policy,
             started=started,
             deadline=self._deadline,

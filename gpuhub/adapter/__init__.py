@@ -28,6 +28,7 @@ from gpuhub.adapter.deployments import (
 )
 from gpuhub.adapter.features import Feature, Level, Support
 from gpuhub.adapter.info import AdapterInfo, ErrorFacts, ErrorRule, Limits, Origin
+from gpuhub.plan import Retry
 
 if TYPE_CHECKING:
     from gpuhub.bundle import Bundle
@@ -113,6 +114,19 @@ class Io(Protocol):
         self, function: Callable[Arguments, T], /, *args: Arguments.args, **kwargs: Arguments.kwargs
     ) -> T:
         """Run a blocking call: directly in sync mode, on a thread in async mode."""
+        ...
+
+    async def ask(self, function: Callable[[], T], *, retry: Retry = Retry.SAFE) -> T:
+        """Run a blocking request of an SDK, and repeat it as :meth:`send` repeats one.
+
+        Args:
+            function: Sends one request, without repeating it, and raises errors of
+                ``gpuhub.errors``.
+            retry: When it may be sent again.
+
+        Raises:
+            ProviderError: The last answer is an error.
+        """
         ...
 
     def iterate(self, make: Callable[[], Iterable[T]]) -> AsyncIterator[T]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
@@ -15,9 +15,12 @@ import pytest
 from pydantic import SecretStr
 
 from gpuhub import _drive
+from gpuhub._http import Connections
+from gpuhub._retry import RetryPolicy
 from gpuhub.adapter import CallOptions, CallRef, CallState, DeploymentRef
 from gpuhub.bundle import Bundle, build_bundle
 from gpuhub.plan import Plan
+from gpuhub.settings import ProviderSettings
 from gpuhub.spec import FunctionSpec
 from gpuhub.testing.emulator.clocks import VirtualClock
 from gpuhub_mock.adapter import MockAdapter
@@ -25,36 +28,6 @@ from gpuhub_mock.emulator import CloudOptions, MockCloud
 from gpuhub_mock.info import adapter_of
 
 PROJECT = Path(__file__).parent / "project"
-
-
-class DirectIo:
-    """The blocking ``Io`` of the tests: sleeping moves the clock."""
-
-    def __init__(self, clock: Any) -> None:
-        self._clock = clock
-
-    async def send(self, request: Any) -> Any:
-        raise AssertionError("the mock sends nothing")
-
-    def stream(self, request: Any) -> Any:
-        raise AssertionError("the mock sends nothing")
-
-    async def sleep(self, seconds: float) -> None:
-        self._clock.sleep(seconds)
-
-    async def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        return function(*args, **kwargs)
-
-    async def iterate(self, make: Callable[[], Any]) -> AsyncIterator[Any]:
-        items = iter(make())
-        try:
-            for item in items:
-                yield item
-        finally:
-            items.close()
-
-    def now(self) -> float:
-        return float(self._clock.now())
 
 
 @dataclass
@@ -68,7 +41,10 @@ class Lab:
     def __post_init__(self) -> None:
         self.adapter: MockAdapter = adapter_of(self.cloud)
         self.clock: Any = self.cloud.clock
-        self.io = DirectIo(self.clock)
+        settings = ProviderSettings(provider="mock", values={}, credentials=(), secrets={})
+        policy = RetryPolicy(random=lambda: 0.0)
+        self.connections = Connections(self.adapter.info, settings, clock=self.clock, policy=policy)
+        self.io = self.connections.blocking()
 
     def run(self, coroutine: Any) -> Any:
         return _drive.run(coroutine)

@@ -250,7 +250,7 @@ def test_a_malformed_answer_has_run(lab) -> None:
 
 
 def test_a_rate_limit_says_how_long(lab) -> None:
-    """The adapter waits that long."""
+    """It is waited for that long."""
     ref = lab.deploy("add")
     lab.cloud.fail(Fault("rate_limit", delay_s=11, status=420, code="calm", message="calm down"))
     lab.cloud.fail(Fault("rate_limit", delay_s=11))

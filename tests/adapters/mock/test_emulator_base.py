@@ -226,7 +226,7 @@ def test_clients_that_come_while_it_stops() -> None:
         stopped, accepted = threading.Event(), threading.Event()
 
         def connect(address=address, stopped=stopped, accepted=accepted) -> list[socket.socket]:
-            clients = []
+            clients: list[socket.socket] = []
             with suppress(OSError):
                 while not stopped.is_set() and len(clients) < 400:
                     clients.append(socket.create_connection((address.hostname, address.port)))

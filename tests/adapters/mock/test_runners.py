@@ -236,14 +236,11 @@ def test_many_threads_at_a_time(lab) -> None:
 def test_many_tasks_at_a_time(lab) -> None:
     """The loop is never blocked, and no call waits for a thread that waits for it."""
     ref = lab.deploy("nap", scaling=Scaling(max_workers=2))
-
-    class LoopIo(type(lab.io)):  # type: ignore[misc]
-        async def run(self, function, /, *args, **kwargs):
-            return await asyncio.to_thread(function, *args, **kwargs)
+    io = lab.connections.asynchronous()
 
     async def call(number: int) -> Phase:
         payload = f'{{"seconds": {number * 0}}}'.encode()
-        state = await lab.adapter.submit(LoopIo(lab.clock), ref, payload, CallOptions(None, 30.0))
+        state = await lab.adapter.submit(io, ref, payload, CallOptions(None, 30.0))
         phase: Phase = state.phase
         return phase
 

@@ -6,10 +6,13 @@ import asyncio
 import threading
 import time
 from contextvars import ContextVar
+from itertools import pairwise
 
 import pytest
 
 from gpuhub._clock import VirtualClock
+from gpuhub.errors import ProviderUnavailable, RateLimited
+from gpuhub.plan import Retry
 
 variable: ContextVar[int] = ContextVar("variable", default=0)
 on_loops = pytest.mark.parametrize("kind", ["async", "fast"], indirect=True)
@@ -46,6 +49,58 @@ def test_run_sees_the_context(connect):
         return await io.run(variable.get)
 
     assert client.do(use) == 7
+
+
+def test_ask_repeats_as_send_does(connect):
+    """What an SDK was refused is asked again, after the wait it names, within the budget."""
+    clock = VirtualClock()
+    client = connect(clock=clock)
+    asked: list[float] = []
+
+    def request() -> int:
+        asked.append(clock.now())
+        if len(asked) < 3:
+            raise RateLimited("slow down", retry_after=4.0)
+        return len(asked)
+
+    assert client.do(lambda io: io.ask(request, retry=Retry.REFUSED_ONLY)) == 3
+    assert [later - sooner >= 4 for sooner, later in pairwise(asked)] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("retry", "accepted", "tries"),
+    [
+        (Retry.SAFE, None, 6),
+        (Retry.REFUSED_ONLY, False, 6),
+        (Retry.REFUSED_ONLY, None, 1),
+        (Retry.NEVER, False, 1),
+    ],
+)
+def test_ask_repeats_only_what_may_be(connect, retry, accepted, tries):
+    """What may have had an effect is asked once, unless repeating it does no harm."""
+    client = connect(clock=VirtualClock())
+    asked: list[int] = []
+
+    def request() -> None:
+        asked.append(1)
+        raise ProviderUnavailable("gone", accepted=accepted)
+
+    with pytest.raises(ProviderUnavailable, match="gone"):
+        client.do(lambda io: io.ask(request, retry=retry))
+    assert len(asked) == tries
+
+
+def test_ask_ends_with_the_budget(connect):
+    """A bounded ``Io`` does not wait beyond its end."""
+    clock = VirtualClock()
+    client = connect(clock=clock, bound=5.0)
+
+    def request() -> None:
+        raise RateLimited("slow down", retry_after=4.0)
+
+    with pytest.raises(RateLimited, match="tried 2 times"):
+        client.do(lambda io: io.ask(request))
+    assert clock.now() < 10
 
 
 @on_loops

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from gpuhub import _drive
 from gpuhub.errors import MalformedResponse, NotFound, ProviderUnavailable
-from gpuhub.plan import Request, Response
+from gpuhub.plan import Request, Response, Retry
 from tests.unit.oci.base_images import BaseImage, digest_of
 
 HERE = "registry.example"
@@ -247,6 +247,9 @@ class FakeIo:
 
     async def run(self, function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
+
+    async def ask(self, function: Callable[[], Any], *, retry: Retry = Retry.SAFE) -> Any:
+        return function()
 
     async def iterate(self, make: Callable[[], Iterable[Any]]) -> AsyncIterator[Any]:
         for item in make():

@@ -24,7 +24,7 @@ def absent(message: str) -> NoReturn:
     pytest.skip(message)
 
 
-def found(find: Callable[[], T], missing: type[Exception]) -> T:
+def present(find: Callable[[], T], missing: type[Exception]) -> T:
     """Give what a search finds, the Python of a vendor's environment say.
 
     Args:

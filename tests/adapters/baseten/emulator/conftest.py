@@ -9,9 +9,7 @@ import io
 import json
 import tarfile
 import textwrap
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -19,6 +17,7 @@ import httpx
 import pytest
 
 from gpuhub_baseten.emulator import BasetenEmulator, EmulatorOptions
+from tests.adapters.waiting import until
 
 ECHO = """
 class Model:
@@ -216,15 +215,6 @@ class Made:
         answer = self.post("logs", {"direction": "asc", **query})
         assert answer.status_code == 200, answer.text
         return [line["message"] for line in answer.json()["logs"]]
-
-
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for something that happens in real time."""
-    ends = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < ends, "waited in vain"
-        pause.wait(0.005)
 
 
 @pytest.fixture

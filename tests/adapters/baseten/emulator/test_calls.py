@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from gpuhub_baseten.emulator import EmulatorOptions
-from tests.adapters.baseten.emulator.conftest import until
+from tests.adapters.waiting import until
 
 STREAM = """
 class Model:

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-from pathlib import Path
-
-import jsonschema  # type: ignore[import-untyped]
 import pytest
 from pydantic import BaseModel
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
 
 from gpuhub_baseten.emulator import bodies
 from gpuhub_baseten.emulator.config import Config
-
-SPECS = Path(__file__).parents[4].parent / "shared" / "specs"
+from tests.adapters.needed import published, takes
 
 MANAGED: dict[str, type[BaseModel]] = {
     "PrepareModelUploadRequestV1": bodies.PrepareUpload,
@@ -44,27 +36,16 @@ OLDER = {"num_workers"}
 """Members that Truss reads and its schema does not name."""
 
 
-def read(name):
-    """Read a document; it is beside the checkout, and always there in CI."""
-    place = SPECS / name
-    if not place.exists():
-        message = f"Baseten's document is not at {place}: nothing is compared"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return json.loads(place.read_text("utf-8"))
-
-
 @pytest.fixture(scope="module")
 def management():
     """The management API."""
-    return read("baseten-management-openapi.json")
+    return published("baseten-management-openapi.json")
 
 
 @pytest.fixture(scope="module")
 def inference():
     """The inference API."""
-    return read("baseten-inference-openapi.json")
+    return published("baseten-inference-openapi.json")
 
 
 def plain(schema):
@@ -106,7 +87,7 @@ def test_our_models_have_the_inference_members(inference, name):
 
 def test_our_reading_of_the_configuration_has_its_members():
     """Names and the rules of the parts that the emulator reads."""
-    schema = read("baseten-truss-config.schema.json")
+    schema = published("baseten-truss-config.schema.json")
     assert set(Config.model_fields) == set(schema["properties"])
     ours = Config.model_json_schema()
     for part in ("Resources", "Runtime", "BaseImage", "DockerServer", "HealthChecks"):
@@ -114,24 +95,11 @@ def test_our_reading_of_the_configuration_has_its_members():
         assert names == set(schema["$defs"][part]["properties"]), part
 
 
-def validator(document, label):
-    """Give a function that validates against a schema of a document."""
-    resource = Resource.from_contents(document, default_specification=DRAFT202012)
-    registry = Registry().with_resource(f"urn:{label}", resource)
-
-    def validate(name, instance):
-        schema = {"$ref": f"urn:{label}#/components/schemas/{name}"}
-        jsonschema.Draft202012Validator(schema, registry=registry).validate(instance)
-
-    return validate
-
-
-def test_the_management_answers_have_its_form(account, management):
+def test_the_management_answers_have_its_form(account, validate):
     """Every answer is what the document says, whatever state things are in."""
-    validate = validator(management, "management")
     early = account.push()
-    validate("DeploymentV1", early.shown())
-    validate("EnvironmentV1", early.environment())
+    assert validate("DeploymentV1", early.shown()) == []
+    assert validate("EnvironmentV1", early.environment()) == []
     early.settle()
     account.emulator.fail("crash", on="deploy")
     account.push().settle()
@@ -157,9 +125,9 @@ def test_the_management_answers_have_its_form(account, management):
     ):
         answer = account.http.get(path, params=dates if "billing" in path else None)
         assert answer.status_code == 200, path
-        validate(name, answer.json())
+        assert validate(name, answer.json()) == [], path
     limits = {"autoscaling_settings": {"max_replica": 2}}
-    validate("PrepareModelUploadResponseV1", account.prepared("b"))
+    assert validate("PrepareModelUploadResponseV1", account.prepared("b")) == []
     for method, path, body, name in (
         ("PATCH", f"{model}/environments/production", limits, "UpdateEnvironmentResponseV1"),
         (
@@ -175,22 +143,21 @@ def test_the_management_answers_have_its_form(account, management):
     ):
         answer = account.http.request(method, path, json=body)
         assert answer.status_code == 200, path
-        validate(name, answer.json())
+        assert validate(name, answer.json()) == [], path
 
 
-def test_the_inference_answers_have_its_form(account, inference):
+def test_the_inference_answers_have_its_form(account, validate_inference):
     """Status of asynchronous requests, and errors."""
-    validate = validator(inference, "inference")
     made = account.model()
     request_id = made.submit(1).json()["request_id"]
-    validate("AsyncRequestStatusResponse", made.ended(request_id))
+    assert validate_inference("AsyncRequestStatusResponse", made.ended(request_id)) == []
     for answer in (
         made.call(1, target="environments/none"),
         account.http.post(f"{made.base}/production/async_predict", json={}),
         account.http.get(f"{made.base}/async_request/none"),
     ):
         assert answer.status_code in (400, 404)
-        validate("ErrorResponse", answer.json())
+        assert validate_inference("ErrorResponse", answer.json()) == []
 
 
 def test_every_inference_route_is_known(account, inference):
@@ -220,16 +187,7 @@ def test_every_inference_route_is_known(account, inference):
         {},
     ],
 )
-def test_both_refuse_the_same_limits(management, fields):
+def test_both_refuse_the_same_limits(validate, fields):
     """What the document's schema takes ours takes, and what it refuses ours refuses."""
-    try:
-        validator(management, "management")("UpdateAutoscalingSettingsV1", fields)
-        theirs = True
-    except jsonschema.ValidationError:
-        theirs = False
-    try:
-        bodies.Autoscaling.model_validate(fields)
-        ours = True
-    except ValueError:
-        ours = False
-    assert ours == theirs
+    theirs = validate("UpdateAutoscalingSettingsV1", fields) == []
+    assert takes(bodies.Autoscaling, fields) == theirs

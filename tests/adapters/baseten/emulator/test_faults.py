@@ -10,7 +10,8 @@ import pytest
 from gpuhub.testing.emulator import Emulator, Fault
 from gpuhub.testing.emulator.clocks import ScaledClock, SystemClock
 from gpuhub_baseten.emulator import BasetenEmulator, EmulatorOptions, contract_emulator
-from tests.adapters.baseten.emulator.conftest import Account, until
+from tests.adapters.baseten.emulator.conftest import Account
+from tests.adapters.waiting import until
 
 
 @pytest.mark.parametrize(

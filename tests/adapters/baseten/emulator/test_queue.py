@@ -10,7 +10,7 @@ import pytest
 
 from gpuhub_baseten.emulator import EmulatorOptions
 from gpuhub_baseten.emulator.planes.queue import sign
-from tests.adapters.baseten.emulator.conftest import until
+from tests.adapters.waiting import until
 
 FLAKY = """
 class Model:

@@ -7,7 +7,6 @@ import io
 import json
 import textwrap
 import threading
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -289,15 +288,6 @@ class Background:
         self._thread.join(20)
         assert not self._thread.is_alive(), "it does not end"
         return self._result
-
-
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for something that happens in real time."""
-    ends = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < ends, "waited in vain"
-        pause.wait(0.005)
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ import pytest
 
 from gpuhub.testing.emulator.clocks import SystemClock
 from gpuhub_beam.emulator import BeamEmulator, EmulatorOptions
-from tests.adapters.beam.emulator.conftest import Background, Cluster, archive, scaler, until
+from tests.adapters.beam.emulator.conftest import Background, Cluster, archive, scaler
+from tests.adapters.waiting import until
 
 
 @pytest.mark.parametrize("value", [0, "", [], False, None, {}, 0.5, "text", [1, {"a": None}]])

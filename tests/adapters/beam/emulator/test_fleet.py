@@ -7,7 +7,8 @@ import pytest
 from gpuhub.testing.emulator import Fault
 from gpuhub.testing.emulator.clocks import ScaledClock
 from gpuhub_beam.emulator import BeamEmulator, EmulatorOptions
-from tests.adapters.beam.emulator.conftest import Cluster, scaler, until
+from tests.adapters.beam.emulator.conftest import Cluster, scaler
+from tests.adapters.waiting import until
 
 
 def test_an_idle_container_stops_after_its_keep_warm_seconds(cluster, clock):

@@ -6,23 +6,22 @@ gRPC to the emulator.
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import os
 import pickle
 
 import pytest
 
 import gpuhub_beam
-from gpuhub.testing.contract.drive import Drive
 from gpuhub.testing.contract.fixtures import Fixtures
 from gpuhub.testing.contract.invocations import Invocations
 from gpuhub.testing.contract.spawns import Spawns
 from gpuhub.testing.contract.streams import Streams
 from gpuhub.testing.contract.subject import Subject
 from gpuhub_beam.emulator import BeamEmulator, Beta9Missing, EmulatorOptions, beta9_python
-from tests.adapters.beam.emulator.conftest import until
 from tests.adapters.beam.emulator.test_tasks import callbacks as callbacks  # noqa: PLC0414
+from tests.adapters.blocking_only import BlockingOnly
+from tests.adapters.needed import present
+from tests.adapters.waiting import until
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -32,12 +31,7 @@ REAL = EmulatorOptions(workers="beta9")
 @pytest.fixture(scope="module", autouse=True)
 def _python():
     """Real runners need their environment; in CI it must be there."""
-    try:
-        beta9_python()
-    except Beta9Missing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+    present(beta9_python, Beta9Missing)
 
 
 @pytest.fixture
@@ -46,16 +40,10 @@ def options():
     return REAL
 
 
-class TestContract(Invocations, Spawns, Streams, Fixtures):
+class TestContract(BlockingOnly, Invocations, Spawns, Streams, Fixtures):
     """What calls and streams promise, in the blocking mode: the runner does not see the others."""
 
     adapter = Subject(gpuhub_beam, lambda: BeamEmulator(REAL))
-
-    @pytest.fixture
-    def drive(self):
-        """One mode only."""
-        with asyncio.Runner() as runner:
-            yield Drive("sync", runner)
 
 
 @pytest.mark.parametrize("value", [0, "", [], False, None, {"a": [1]}])

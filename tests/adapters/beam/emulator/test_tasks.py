@@ -13,7 +13,8 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import pytest
 
 from gpuhub_beam.emulator import EmulatorOptions
-from tests.adapters.beam.emulator.conftest import scaler, until
+from tests.adapters.beam.emulator.conftest import scaler
+from tests.adapters.waiting import until
 
 
 def queue(cluster, handler, **fields):

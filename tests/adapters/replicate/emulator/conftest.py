@@ -10,15 +10,14 @@ import json
 import subprocess
 import tarfile
 import textwrap
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
 import pytest
 
 from gpuhub_replicate.emulator import EmulatorOptions, ReplicateEmulator
+from tests.adapters.waiting import until
 
 ECHO = """
 from cog import BaseRunner, Input
@@ -231,15 +230,6 @@ def packed(files: dict[str, str]) -> bytes:
             member.size = len(text.encode())
             archive.addfile(member, io.BytesIO(text.encode()))
     return gzip.compress(buffer.getvalue(), mtime=0)
-
-
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for something that happens in real time."""
-    ends = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < ends, "waited in vain"
-        pause.wait(0.005)
 
 
 def is_running(pid: int) -> bool:

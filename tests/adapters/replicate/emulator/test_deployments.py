@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gpuhub_replicate.emulator import EmulatorOptions
-from tests.adapters.replicate.emulator.conftest import until
+from tests.adapters.waiting import until
 
 COUNTING = """
 class Runner:

@@ -18,7 +18,8 @@ from gpuhub_replicate.emulator import (
     contract_emulator,
     emulator,
 )
-from tests.adapters.replicate.emulator.conftest import Account, is_running, until
+from tests.adapters.replicate.emulator.conftest import Account, is_running
+from tests.adapters.waiting import until
 
 
 def test_it_has_the_face_of_all(account):

@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from gpuhub_replicate.emulator import EmulatorOptions, schema_of
-from tests.adapters.replicate.emulator.conftest import LINES, schema, until
+from tests.adapters.replicate.emulator.conftest import LINES, schema
+from tests.adapters.waiting import until
 
 FLUX = "models/black-forest-labs/flux-schnell/predictions"
 WORDS = "models/meta/meta-llama-3-8b-instruct/predictions"

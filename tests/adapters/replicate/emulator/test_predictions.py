@@ -9,7 +9,8 @@ import pytest
 
 from gpuhub_replicate.emulator import EmulatorOptions
 from gpuhub_replicate.emulator.planes.predictions import seconds_of
-from tests.adapters.replicate.emulator.conftest import LINES, schema, until
+from tests.adapters.replicate.emulator.conftest import LINES, schema
+from tests.adapters.waiting import until
 
 FAILING = """
 class Runner:

@@ -5,15 +5,12 @@ The processes run in real time with the ``cog`` package of an environment of its
 
 from __future__ import annotations
 
-import asyncio
-import os
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
 
 import gpuhub_replicate
-from gpuhub.testing.contract.drive import Drive
 from gpuhub.testing.contract.fixtures import Fixtures
 from gpuhub.testing.contract.invocations import Invocations
 from gpuhub.testing.contract.operations import Operations
@@ -27,8 +24,11 @@ from gpuhub_replicate.emulator import (
     coglet_python,
     emulator,
 )
-from tests.adapters.replicate.emulator.conftest import LINES, is_running, schema, until
+from tests.adapters.blocking_only import BlockingOnly
+from tests.adapters.needed import present
+from tests.adapters.replicate.emulator.conftest import LINES, is_running, schema
 from tests.adapters.replicate.emulator.test_streams import events, streamed
+from tests.adapters.waiting import until
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -100,12 +100,7 @@ class Runner(BaseRunner):
 @pytest.fixture(scope="module", autouse=True)
 def _python():
     """Real workers need their environment; in CI it must be there."""
-    try:
-        coglet_python()
-    except CogletMissing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+    present(coglet_python, CogletMissing)
 
 
 @pytest.fixture
@@ -114,16 +109,10 @@ def options():
     return COGLET
 
 
-class TestContract(Invocations, Streams, Spawns, Operations, Fixtures):
+class TestContract(BlockingOnly, Invocations, Streams, Spawns, Operations, Fixtures):
     """What calls, streams, spawned calls and operations promise, in the blocking mode."""
 
     adapter = Subject(gpuhub_replicate, lambda: ReplicateEmulator(COGLET))
-
-    @pytest.fixture
-    def drive(self):
-        """One mode only: the worker does not see the others."""
-        with asyncio.Runner() as runner:
-            yield Drive("sync", runner)
 
 
 def test_it_is_the_real_package(account):

@@ -10,7 +10,8 @@ import pytest
 
 from gpuhub.testing.emulator import Fault
 from gpuhub_replicate.emulator import EmulatorOptions
-from tests.adapters.replicate.emulator.conftest import LINES, Account, schema, until
+from tests.adapters.replicate.emulator.conftest import LINES, Account, schema
+from tests.adapters.waiting import until
 
 COUNTING = """
 from collections.abc import Iterator

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,6 +11,7 @@ import pytest
 
 from gpuhub_runpod.container import BOOT_ARGS
 from gpuhub_runpod.emulator import EmulatorOptions, RunPodEmulator
+from tests.adapters.waiting import until
 
 ECHO = """
 async def handler(job):
@@ -128,15 +127,6 @@ class Endpoint:
         with self.state.site.timeline.lock:
             lines = [line.text for log in self.state.logs.values() for line in log.after(0)]
         return "\n".join(lines)
-
-
-def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
-    """Wait for something that happens in real time."""
-    ends = time.monotonic() + seconds
-    pause = threading.Event()
-    while not condition():
-        assert time.monotonic() < ends, "waited in vain"
-        pause.wait(0.005)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import pytest
 
 from gpuhub.testing.emulator.clocks import ScaledClock, SystemClock, VirtualClock
 from gpuhub_runpod.emulator import EmulatorOptions, RunPodEmulator, contract_emulator, emulator
-from tests.adapters.runpod.emulator.conftest import Account, until
+from tests.adapters.runpod.emulator.conftest import Account
+from tests.adapters.waiting import until
 
 
 @pytest.fixture

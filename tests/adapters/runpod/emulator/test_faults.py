@@ -7,7 +7,8 @@ import pytest
 
 from gpuhub.testing.emulator import Emulator, Fault
 from gpuhub_runpod.emulator import RunPodEmulator
-from tests.adapters.runpod.emulator.conftest import body, until
+from tests.adapters.runpod.emulator.conftest import body
+from tests.adapters.waiting import until
 
 OPERATIONS = {
     "find": ("GET", "serverless"),

@@ -9,7 +9,7 @@ import pytest
 
 from gpuhub.testing.emulator import Fault
 from gpuhub_runpod.emulator import EmulatorOptions
-from tests.adapters.runpod.emulator.conftest import until
+from tests.adapters.waiting import until
 
 PID = """
 import os

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from gpuhub_runpod.emulator import EmulatorOptions, Quota
-from tests.adapters.runpod.emulator.conftest import until
+from tests.adapters.waiting import until
 
 SLOW = """
 import asyncio

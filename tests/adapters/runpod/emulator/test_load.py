@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.adapters.runpod.emulator.conftest import until
+from tests.adapters.waiting import until
 
 NOTING = """
 import asyncio, os

@@ -16,7 +16,8 @@ import pytest
 
 from gpuhub_runpod.emulator import EmulatorOptions, RunPodEmulator, SdkMissing, sdk_python
 from gpuhub_runpod.emulator.machines.execve import execve_problem
-from tests.adapters.runpod.emulator.conftest import Endpoint, body, until
+from tests.adapters.runpod.emulator.conftest import Endpoint, body
+from tests.adapters.waiting import until
 
 PLAIN = {
     "name": "plain",

@@ -5,21 +5,20 @@ The processes run in real time with the ``runpod`` package of an environment of 
 
 from __future__ import annotations
 
-import asyncio
-import os
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import gpuhub_runpod
-from gpuhub.testing.contract.drive import Drive
 from gpuhub.testing.contract.fixtures import Fixtures
 from gpuhub.testing.contract.invocations import Invocations
 from gpuhub.testing.contract.streams import Streams
 from gpuhub.testing.contract.subject import Subject
 from gpuhub_runpod.emulator import EmulatorOptions, RunPodEmulator, SdkMissing, sdk_python
-from tests.adapters.runpod.emulator.conftest import until
+from tests.adapters.blocking_only import BlockingOnly
+from tests.adapters.needed import present
+from tests.adapters.waiting import until
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -66,12 +65,7 @@ async def handler(job):
 @pytest.fixture(scope="module", autouse=True)
 def _python():
     """Real workers need their environment; in CI it must be there."""
-    try:
-        sdk_python()
-    except SdkMissing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+    present(sdk_python, SdkMissing)
 
 
 @pytest.fixture
@@ -80,16 +74,10 @@ def options():
     return SDK
 
 
-class TestContract(Invocations, Streams, Fixtures):
+class TestContract(BlockingOnly, Invocations, Streams, Fixtures):
     """What calls and streams promise, in the blocking mode: the worker does not see the others."""
 
     adapter = Subject(gpuhub_runpod, lambda: RunPodEmulator(SDK))
-
-    @pytest.fixture
-    def drive(self):
-        """One mode only."""
-        with asyncio.Runner() as runner:
-            yield Drive("sync", runner)
 
 
 def test_it_is_the_real_package(account):

@@ -20,6 +20,7 @@ from gpuhub.gpus import (
     parse_gpu,
     parse_gpus,
     resolve,
+    same_count,
 )
 
 MEMORY = {
@@ -418,3 +419,14 @@ def test_a_mistake_in_an_adapters_table_is_its_own_error():
         resolve([], {"A100-80": 1}, provider="acme")
     with pytest.raises(ValueError, match="families: 'L4' is not a card of the family 'A100'"):
         resolve([], OFFERED, provider="acme", families={"A100": "L4"})
+
+
+def test_one_count_for_all_choices():
+    """A provider with one number for all workers gets it, or says that there are several."""
+    offered = {"H100": 1, "A100-80GB": 2}
+    found = resolve(parse_gpus(["H100:2", "A100-80GB:2"]), offered, provider="Acme")
+    assert same_count(found, "Acme") == 2
+    found = resolve(parse_gpus(["H100:2", "A100-80GB:4"]), offered, provider="Acme")
+    with pytest.raises(SpecError, match=r"gpu: Acme .* \(got \[2, 4\]\)") as caught:
+        same_count(found, "Acme")
+    assert caught.value.provider == "acme"

@@ -5,8 +5,11 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from gpuhub.adapter.options import check_options
+from gpuhub.adapter.options import check_options, option_row
 from gpuhub.errors import SpecError
+from gpuhub.plan import Fidelity, Rows
+from gpuhub.spec import FunctionSpec
+from gpuhub.worker.target import Target
 
 
 class Mount(BaseModel):
@@ -63,3 +66,24 @@ def test_all_problems_are_told():
     error = refused(priority=-1, other=1)
     assert "acme.priority" in error.message
     assert "acme has no 'other'" in error.message
+
+
+@pytest.mark.parametrize(
+    ("options", "row"),
+    [
+        ({}, (None, Fidelity.PINNED_DEFAULT, "")),
+        ({"acme": {"priority": 1}}, ({"priority": 1}, Fidelity.EMULATED, "as said")),
+        ({"b": {}, "a": {}}, (["a", "b"], Fidelity.EMULATED, "ignored here: options of a, b")),
+        (
+            {"acme": {"priority": 1}, "b": {}},
+            ({"priority": 1}, Fidelity.EMULATED, "as said; ignored here: options of b"),
+        ),
+    ],
+)
+def test_the_row_of_options(options, row):
+    """Says what becomes of them, and which do nothing here."""
+    spec = FunctionSpec(app="a", name="b", target=Target("shop", "echo"), options=options)
+    rows = Rows(spec)
+    option_row(rows, spec, "acme", reason="as said")
+    [found] = rows.done()
+    assert (found.value, found.fidelity, found.reason) == row

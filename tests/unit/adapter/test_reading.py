@@ -66,3 +66,14 @@ def test_the_first_that_says_something():
     assert first_of(found, "detail", "error", "message", "code") == "words"
     assert first_of(found, "missing", "code") == "3"
     assert first_of(found, "detail", "error") == ""
+
+
+def test_a_state_that_is_documented_has_a_meaning():
+    """Another is malformed: the error names what is in it, and the state."""
+    assert ANSWERS.known({"DONE": 1}, "DONE", "the job j-1") == 1
+    with pytest.raises(MalformedResponse) as caught:
+        ANSWERS.known({"DONE": 1}, "LOST", "the job j-1")
+    error = caught.value
+    assert error.message == "Acme reports the job j-1 in the unknown state 'LOST'"
+    assert (error.provider, error.accepted) == ("acme", None)
+    assert "gpuhub-sdk" in error.next_step

@@ -40,6 +40,7 @@ __all__ = [
     "parse_gpu",
     "parse_gpus",
     "resolve",
+    "same_count",
 ]
 
 T = TypeVar("T")
@@ -270,6 +271,26 @@ def resolve(
     if missing and not (skip_missing and found):
         raise _not_offered(missing[0], offered, provider)
     return found
+
+
+def same_count(found: Sequence[Resolution[Any]], provider: str) -> int:
+    """Give the number of GPUs of all choices, for a provider that takes one number.
+
+    Args:
+        found: What :func:`resolve` gave, at least one.
+        provider: The provider's name as it writes it, such as ``"RunPod"``.
+
+    Raises:
+        SpecError: The choices ask for different counts.
+    """
+    counts = sorted({each.count for each in found})
+    if len(counts) > 1:
+        raise SpecError(
+            f"gpu: {provider} gives all workers the same number of GPUs (got {counts})",
+            next_step="use one count for all choices, as in ['H100:2', 'A100-80GB:2']",
+            provider=provider.lower(),
+        )
+    return counts[0]
 
 
 def _pick(

@@ -27,7 +27,7 @@ from gpuhub.errors import (
 if TYPE_CHECKING:
     from gpuhub.plan import Response
 
-__all__ = ["ERRORS", "FROM_MODEL", "document", "member", "read_error"]
+__all__ = ["ERRORS", "FROM_MODEL", "document", "known", "member", "read_error"]
 
 FROM_MODEL = "model."
 """Begins the codes of the server in the replica."""
@@ -35,7 +35,7 @@ _GATEWAY = "gateway"
 
 _LOGS = "look at `gpuhub logs`"
 _ANSWERS = Answers("baseten", "Baseten")
-document, member = _ANSWERS.document, _ANSWERS.member
+document, member, known = _ANSWERS.document, _ANSWERS.member, _ANSWERS.known
 
 ERRORS = (
     ErrorRule(400, BadRequest, next_step="correct what Baseten names"),

@@ -21,10 +21,10 @@ from gpuhub.adapter import (
     Version,
     WorkerCounts,
 )
-from gpuhub.errors import CallExpired, CallFailed, CallTimedOut, GpuHubError, MalformedResponse
+from gpuhub.errors import CallExpired, CallFailed, CallTimedOut, GpuHubError
 from gpuhub_baseten.autoscaling import live_limits
 from gpuhub_baseten.capabilities import NO_RESULT
-from gpuhub_baseten.errors import member
+from gpuhub_baseten.errors import known, member
 from gpuhub_baseten.wire import Place
 
 __all__ = [
@@ -101,14 +101,7 @@ def rollout_of(deployment: Mapping[str, Any]) -> Rollout:
         MalformedResponse: Its state is none that Baseten documents.
     """
     status = member(deployment, "status", str)
-    if status in _ROLLOUTS:
-        return _ROLLOUTS[status]
-    raise MalformedResponse(
-        f"Baseten reports the deployment {deployment.get('id')} in the unknown state {status!r}",
-        provider="baseten",
-        accepted=None,
-        next_step="update gpuhub-sdk; Baseten's pages show the deployment",
-    )
+    return known(_ROLLOUTS, status, f"the deployment {deployment.get('id')}")
 
 
 def serves(deployment: Mapping[str, Any] | None) -> bool:
@@ -266,14 +259,7 @@ def async_state(call: CallRef, answer: Mapping[str, Any]) -> CallState:
         MalformedResponse: The answer is none about a request.
     """
     status = member(answer, "status", str)
-    phase = _PHASES.get(status)
-    if phase is None:
-        raise MalformedResponse(
-            f"Baseten reports the request {call.id} in the unknown state {status!r}",
-            provider="baseten",
-            accepted=None,
-            next_step="update gpuhub-sdk",
-        )
+    phase = known(_PHASES, status, f"the request {call.id}")
     problems = [each for each in answer.get("errors") or () if isinstance(each, dict)]
     words = "; ".join(f"{each.get('code')}: {each.get('message')}" for each in problems)
     error: GpuHubError | None = None

@@ -49,7 +49,7 @@ NO_CONTAINER = "no-container"
 _NO_GPU = "allow another GPU, or ask Beam for capacity; `gpuhub gpus` lists the names"
 
 _ANSWERS = Answers("beam", "Beam", speaker="the gateway")
-document, member = _ANSWERS.document, _ANSWERS.member
+document, member, known = _ANSWERS.document, _ANSWERS.member, _ANSWERS.known
 
 ERRORS = (
     ErrorRule(400, NotFound, GONE, next_step="deploy it again: that version was stopped"),

@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from gpuhub.errors import SpecError
-from gpuhub.gpus import GpuChoice, resolve
+from gpuhub.gpus import GpuChoice, resolve, same_count
 
 __all__ = ["CARDS", "FAMILIES", "GENERALLY_AVAILABLE", "Selection", "select"]
 
@@ -76,16 +75,10 @@ def select(choices: Sequence[GpuChoice]) -> Selection:
         SpecError: The choices ask for different counts.
     """
     found = resolve(choices, CARDS, provider="Beam", families=FAMILIES, skip_missing=True)
-    counts = sorted({each.count for each in found})
-    if len(counts) > 1:
-        raise SpecError(
-            f"gpu: Beam gives every worker of a deployment the same number of GPUs (got {counts})",
-            next_step="use one count for all choices, as in ['H100:2', 'A100-80GB:2']",
-            provider="beam",
-        )
+    count = same_count(found, "Beam")
     cards = tuple(dict.fromkeys(each.gpu.name for each in found))
     notes = [f"{each.choice} means {each.gpu.name} here" for each in found if not each.exact]
     kept = {each.choice for each in found}
     if left_out := [str(choice) for choice in choices if choice not in kept]:
         notes.append(f"left out, not at Beam: {', '.join(left_out)}")
-    return Selection(cards, ",".join(CARDS[name] for name in cards), counts[0], tuple(notes))
+    return Selection(cards, ",".join(CARDS[name] for name in cards), count, tuple(notes))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.options import option_row
 from gpuhub.plan import Row, Rows
 from gpuhub.spec import Bucket, FunctionSpec, Volume
 from gpuhub_beam.container import secret_name
@@ -68,7 +69,7 @@ def make_rows(
             rows.unset(field, why)
         else:
             rows.unsupported(field, why)
-    _option_row(rows, spec)
+    option_row(rows, spec, "beam")
     return rows.done()
 
 
@@ -189,16 +190,3 @@ def _schedule_row(rows: Rows, spec: FunctionSpec) -> None:
     else:
         why = "at whole multiples of it in UTC, not from the deploy on; over gRPC, to grpc_url"
         rows.approximate("schedule", "when", when(schedule), why)
-
-
-def _option_row(rows: Rows, spec: FunctionSpec) -> None:
-    own = dict(spec.options.get("beam", {}))
-    others = sorted(set(spec.options) - {"beam"})
-    ignored = f"ignored here: options of {', '.join(others)}" if others else ""
-    if own:
-        reason = "; ".join(filter(None, ["each is in the field of its name", ignored]))
-        rows.emulated("options", "options", own, reason)
-    elif others:
-        rows.emulated("options", None, others, ignored)
-    else:
-        rows.unset("options")

@@ -12,8 +12,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.adapter import CallRef, CallState, EndpointStatus, Phase, Rollout, WorkerCounts
-from gpuhub.errors import CallExpired, CallFailed, GpuHubError, MalformedResponse, RemoteError
-from gpuhub_beam.errors import member
+from gpuhub.errors import CallExpired, CallFailed, GpuHubError, RemoteError
+from gpuhub_beam.errors import known, member
 from gpuhub_beam.limits import live_limits
 
 if TYPE_CHECKING:
@@ -54,14 +54,7 @@ def task_state(call: CallRef, task: Mapping[str, Any]) -> CallState:
         MalformedResponse: The answer is none about a task.
     """
     status = member(task, "status", str)
-    phase = _PHASES.get(status)
-    if phase is None:
-        raise MalformedResponse(
-            f"Beam reports the task {call.id} in the unknown state {status!r}",
-            provider="beam",
-            accepted=None,
-            next_step="update gpuhub-sdk; Beam's dashboard shows the task",
-        )
+    phase = known(_PHASES, status, f"the task {call.id}")
     created, started, ended = (_seconds(task.get(f"{when}_at")) for when in _MOMENTS)
     facts: dict[str, Any] = {
         "detail": str(task.get("failure_reason") or ""),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.options import option_row
 from gpuhub.plan import Row, Rows
 from gpuhub.spec import Bucket, FunctionSpec, Volume
 from gpuhub_modal.image import image_rows
@@ -49,7 +50,7 @@ def make_rows(
     _placement_rows(rows, spec)
     _snapshot_row(rows, spec, body)
     _web_row(rows, spec, body)
-    _option_row(rows, spec, own)
+    option_row(rows, spec, "modal", own=own.model_dump(exclude_unset=True))
     return rows.done()
 
 
@@ -200,16 +201,3 @@ def _web_row(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any]) -> None:
         rows.unsupported("public", "a function that is no web function has no address at Modal")
     else:
         rows.unset("public", "called with a token of the workspace")
-
-
-def _option_row(rows: Rows, spec: FunctionSpec, own: Options) -> None:
-    mine = own.model_dump(exclude_unset=True)
-    others = sorted(set(spec.options) - {"modal"})
-    ignored = f"ignored here: options of {', '.join(others)}" if others else ""
-    if mine:
-        reason = "; ".join(filter(None, ["each is in the field of its name", ignored]))
-        rows.emulated("options", "options", mine, reason)
-    elif others:
-        rows.emulated("options", None, others, ignored)
-    else:
-        rows.unset("options")

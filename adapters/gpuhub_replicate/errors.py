@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
     from gpuhub.plan import Response
 
-__all__ = ["ERRORS", "document", "malformed", "member", "read_error"]
+__all__ = ["ERRORS", "document", "known", "malformed", "member", "read_error"]
 
 _NOT_PERMITTED = "Invalid version or not permitted"
 _RESETS = re.compile(r"resets in ~?(\d+(?:\.\d+)?)\s*s")
 
 _ANSWERS = Answers("replicate", "Replicate")
-document, member, malformed = _ANSWERS.document, _ANSWERS.member, _ANSWERS.malformed
+document, member = _ANSWERS.document, _ANSWERS.member
+known, malformed = _ANSWERS.known, _ANSWERS.malformed
 
 ERRORS = (
     ErrorRule(400, BadRequest, next_step="correct what Replicate names"),

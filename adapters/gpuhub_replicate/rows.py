@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.options import option_row
 from gpuhub.plan import Row, Rows
 from gpuhub_replicate.capabilities import LOCAL_SECRETS
 from gpuhub_replicate.limits import scaling_rows
@@ -50,7 +51,12 @@ def make_rows(
     _call_rows(rows, spec, env)
     _env_rows(rows, spec, env, allows_secrets=allows_secrets)
     _lacking_rows(rows, spec)
-    _option_row(rows, spec)
+    option_row(
+        rows,
+        spec,
+        "replicate",
+        reason="each is in the field of its name, or decides how the code is sent",
+    )
     return rows.done()
 
 
@@ -179,16 +185,3 @@ def _if_asked(rows: Rows, spec: FunctionSpec, field: str, why: str) -> None:
         rows.unset(field, why)
     else:
         rows.unsupported(field, why)
-
-
-def _option_row(rows: Rows, spec: FunctionSpec) -> None:
-    own = dict(spec.options.get("replicate", {}))
-    others = sorted(set(spec.options) - {"replicate"})
-    ignored = f"ignored here: options of {', '.join(others)}" if others else ""
-    if own:
-        reason = "each is in the field of its name, or decides how the code is sent"
-        rows.emulated("options", "options", own, "; ".join(filter(None, [reason, ignored])))
-    elif others:
-        rows.emulated("options", None, others, ignored)
-    else:
-        rows.unset("options")

@@ -15,7 +15,7 @@ from typing import Any
 from gpuhub.adapter import CallRef, CallState, Phase
 from gpuhub.errors import CallFailed, CallTimedOut, GpuHubError, RemoteError
 from gpuhub_replicate.envelopes import whole_envelope
-from gpuhub_replicate.errors import malformed, member
+from gpuhub_replicate.errors import known, member
 from gpuhub_replicate.schema import INPUT
 
 __all__ = ["DEPLOYMENTS", "TOO_LONG", "call_state", "seconds_of"]
@@ -50,9 +50,7 @@ def call_state(deployment: str, answer: Mapping[str, Any]) -> CallState:
     """
     call = CallRef("replicate", deployment, member(answer, "id", str))
     status = member(answer, "status", str)
-    phase = _PHASES.get(status)
-    if phase is None:
-        raise malformed(f"the prediction {call.id} is in the unknown state {status!r}")
+    phase = known(_PHASES, status, f"the prediction {call.id}")
     is_ours = _runs_our_runner(deployment, answer)
     words = str(answer.get("error") or "")
     problem: GpuHubError | None = None

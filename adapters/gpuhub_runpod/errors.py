@@ -25,10 +25,10 @@ from gpuhub.errors import (
 if TYPE_CHECKING:
     from gpuhub.plan import Response
 
-__all__ = ["ERRORS", "document", "member", "read_error"]
+__all__ = ["ERRORS", "document", "known", "member", "read_error"]
 
 _ANSWERS = Answers("runpod", "RunPod")
-document, member = _ANSWERS.document, _ANSWERS.member
+document, member, known = _ANSWERS.document, _ANSWERS.member, _ANSWERS.known
 
 ERRORS = (
     ErrorRule(400, BadRequest, next_step="correct what RunPod names; two settings may conflict"),

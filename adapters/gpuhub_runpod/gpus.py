@@ -11,8 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gpuhub.errors import SpecError
-from gpuhub.gpus import GpuChoice, Resolution, resolve
+from gpuhub.gpus import GpuChoice, Resolution, resolve, same_count
 
 __all__ = ["CARDS", "FAMILIES", "POOLS", "Selection", "pinned", "select"]
 
@@ -121,16 +120,10 @@ def select(choices: Sequence[GpuChoice]) -> Selection:
         SpecError: The choices ask for different counts.
     """
     found = resolve(choices, CARDS, provider="RunPod", families=FAMILIES, skip_missing=True)
-    counts = sorted({each.count for each in found})
-    if len(counts) > 1:
-        raise SpecError(
-            f"gpu: RunPod gives every worker of an endpoint the same number of GPUs (got {counts})",
-            next_step="use one count for all choices, as in ['H100:2', 'A100-80GB:2']",
-            provider="runpod",
-        )
+    count = same_count(found, "RunPod")
     cards = tuple(dict.fromkeys(each.gpu.name for each in found))
     pools = tuple(dict.fromkeys(CARDS[name].pool for name in cards))
-    return Selection(cards, pools, _others(cards, pools), counts[0], _notes(choices, found))
+    return Selection(cards, pools, _others(cards, pools), count, _notes(choices, found))
 
 
 def _others(cards: Iterable[str], pools: Iterable[str]) -> tuple[str, ...]:

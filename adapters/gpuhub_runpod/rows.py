@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.options import option_row
 from gpuhub.plan import Row, Rows
 from gpuhub.spec import Bucket, FunctionSpec, Volume
 from gpuhub_runpod.capabilities import LOCAL_SECRETS
@@ -56,7 +57,9 @@ def make_rows(
     _env_rows(rows, spec, allows_local_secrets=allows_local_secrets)
     _volume_row(rows, spec, as_it_is=shipping.as_it_is)
     _placement_rows(rows, spec, body, is_web=is_web)
-    _option_row(rows, spec)
+    option_row(
+        rows, spec, "runpod", reason="each is in the field of its name, or told to the worker"
+    )
     return rows.done()
 
 
@@ -198,16 +201,3 @@ def _placement_rows(
         rows.unsupported("public", "every request needs an API key of the account")
     else:
         rows.unset("public", "every request needs an API key" if is_web else "not a web function")
-
-
-def _option_row(rows: Rows, spec: FunctionSpec) -> None:
-    own = dict(spec.options.get("runpod", {}))
-    others = sorted(set(spec.options) - {"runpod"})
-    ignored = f"ignored here: options of {', '.join(others)}" if others else ""
-    if own:
-        reason = "each is in the field of its name, or told to the worker"
-        rows.emulated("options", "options", own, "; ".join(filter(None, [reason, ignored])))
-    elif others:
-        rows.emulated("options", None, others, ignored)
-    else:
-        rows.unset("options")

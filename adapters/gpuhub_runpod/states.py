@@ -20,10 +20,10 @@ from gpuhub.adapter import (
     Rollout,
     WorkerCounts,
 )
-from gpuhub.errors import CallFailed, GpuHubError, MalformedResponse, RemoteError
+from gpuhub.errors import CallFailed, GpuHubError, RemoteError
 from gpuhub_runpod.diagnosis import diagnose
 from gpuhub_runpod.differences import includes
-from gpuhub_runpod.errors import member
+from gpuhub_runpod.errors import known, member
 from gpuhub_runpod.limits import live_limits
 
 __all__ = [
@@ -57,14 +57,7 @@ def call_state(endpoint: str, answer: Mapping[str, Any]) -> CallState:
     """
     call = CallRef("runpod", endpoint, member(answer, "id", str))
     status = member(answer, "status", str)
-    phase = _PHASES.get(status)
-    if phase is None:
-        raise MalformedResponse(
-            f"RunPod reports the job {call.id} in the unknown state {status!r}",
-            provider="runpod",
-            accepted=None,
-            next_step="update gpuhub-sdk; the console shows the job",
-        )
+    phase = known(_PHASES, status, f"the job {call.id}")
     output = None
     if phase is Phase.SUCCEEDED:
         output = json.dumps(answer.get("output"), ensure_ascii=False).encode()

@@ -115,12 +115,9 @@ class Planner:
     def _refusal(self, dropped: tuple[Row, ...]) -> UnsupportedSetting:
         info = self.adapter.info
         reasons = "; ".join(f"{row.field}: {row.reason}" for row in dropped)
-        needs = [row.field for row in dropped if row.field in ESSENTIAL]
-        ways = "remove the setting or change the provider"
-        if needs:
-            ways += f"; the function cannot do without {', '.join(needs)}"
-        else:
-            ways = 'remove the setting, change the provider, or set on_unsupported = "warn"'
+        ways = 'remove the setting, change the provider, or set on_unsupported = "warn"'
+        if needs := ", ".join(row.field for row in dropped if row.field in ESSENTIAL):
+            ways = f"remove the setting or change the provider: the function cannot do without {needs}"
         return UnsupportedSetting(
             f"{info.title} cannot honour {reasons}",
             fields=tuple(row.field for row in dropped),

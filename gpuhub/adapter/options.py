@@ -1,4 +1,4 @@
-"""``options={"<provider>": {…}}`` of a function, checked by a pydantic model. Pure.
+"""``options={"<provider>": {…}}`` of a function: checked by a pydantic model, and reported. Pure.
 
 An adapter may use it, nothing asks it to.
 """
@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from gpuhub.errors import SpecError
 
-__all__ = ["check_options"]
+if TYPE_CHECKING:
+    from gpuhub.plan import Rows
+    from gpuhub.spec import FunctionSpec
+
+__all__ = ["check_options", "option_row"]
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -42,6 +46,34 @@ def check_options(
             next_step=f"{title}'s options are {', '.join(known)}",
             provider=provider,
         ) from None
+
+
+def option_row(
+    rows: Rows,
+    spec: FunctionSpec,
+    provider: str,
+    *,
+    own: Mapping[str, Any] | None = None,
+    reason: str = "each is in the field of its name",
+) -> None:
+    """Answer for ``options``; those of other providers are named, for they do nothing here.
+
+    Args:
+        rows: Of the plan.
+        spec: With the options of all providers.
+        provider: Name of the adapter.
+        own: The provider's options as they are sent. Default: as they are given.
+        reason: What becomes of them.
+    """
+    given = dict(spec.options.get(provider, {}) if own is None else own)
+    others = sorted(set(spec.options) - {provider})
+    ignored = f"ignored here: options of {', '.join(others)}" if others else ""
+    if given:
+        rows.emulated("options", "options", given, "; ".join(filter(None, [reason, ignored])))
+    elif others:
+        rows.emulated("options", None, others, ignored)
+    else:
+        rows.unset("options")
 
 
 def _problem(detail: Any, provider: str, known: list[str]) -> str:

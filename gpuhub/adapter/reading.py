@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gpuhub.errors import MalformedResponse
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from gpuhub.plan import Response
 
 __all__ = ["Answers", "first_of", "rfc3339"]
+
+StateT = TypeVar("StateT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,26 @@ class Answers:
             return value
         names = ", ".join(map(str, found))
         raise self.malformed(f"the answer has no proper {name!r} (it has: {names})")
+
+    def known(self, states: Mapping[str, StateT], state: str, of: str) -> StateT:
+        """Give what a state of the provider's means.
+
+        Args:
+            states: All that it documents.
+            state: The one it reports.
+            of: What is in it, such as ``"the job abc-1"``.
+
+        Raises:
+            MalformedResponse: It is none of them.
+        """
+        if state in states:
+            return states[state]
+        raise MalformedResponse(
+            f"{self.title} reports {of} in the unknown state {state!r}",
+            provider=self.provider,
+            accepted=None,
+            next_step=f"update gpuhub-sdk; {self.title}'s own pages show how it is",
+        )
 
     def malformed(self, message: str, status: int | None = None) -> MalformedResponse:
         """Make the error for an answer that is not what the provider documents."""

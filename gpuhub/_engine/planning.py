@@ -117,7 +117,7 @@ class Planner:
         reasons = "; ".join(f"{row.field}: {row.reason}" for row in dropped)
         ways = 'remove the setting, change the provider, or set on_unsupported = "warn"'
         if needs := ", ".join(row.field for row in dropped if row.field in ESSENTIAL):
-            ways = f"remove the setting or change the provider: the function cannot do without {needs}"
+            ways = f"remove it or change the provider: the function cannot do without {needs}"
         return UnsupportedSetting(
             f"{info.title} cannot honour {reasons}",
             fields=tuple(row.field for row in dropped),

@@ -276,7 +276,7 @@ class Desk:
         config = self._instance.buffer or self._instance.config
         limit_s = float(config["task_policy"]["timeout"])
         task.stop_timer("execution")
-        if limit_s <= 0:
+        if limit_s <= 0 or task.is_websocket:
             return
         if task.hangs or not self._site.is_virtual:
             timer = self._site.timeline.after(limit_s, lambda: self._time_out(task))

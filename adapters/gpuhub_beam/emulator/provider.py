@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,6 +26,7 @@ from gpuhub_beam.emulator.planes.records import Records
 from gpuhub_beam.emulator.planes.rest import Rest
 from gpuhub_beam.emulator.planes.runners import Runners
 from gpuhub_beam.emulator.planes.schedules import Schedules
+from gpuhub_beam.emulator.planes.sockets import Sockets
 from gpuhub_beam.emulator.planes.storage import Storage
 from gpuhub_beam.emulator.routes import Routes
 from gpuhub_beam.emulator.service import Service
@@ -79,9 +81,12 @@ class BeamEmulator:
             records,
             Storage(self._site, objects),
             self._calls,
+            Sockets(self._calls),
             completes_over_http=self.options.completes_over_http,
         )
-        self._server = HttpEmulator(Service(self._site, routes), port=port)
+        # Without the package, of the same extra as the server, all but websockets works.
+        websockets = find_spec("websockets") is not None
+        self._server = HttpEmulator(Service(self._site, routes), port=port, websockets=websockets)
         self._bridge: Bridge | None = None
         self._small_grpc: SmallGrpc | None = None
         self._unwatch: Callable[[], None] = lambda: None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gpuhub_beam.emulator.planes.rest import Rest
     from gpuhub_beam.emulator.planes.runners import Runners
     from gpuhub_beam.emulator.planes.schedules import Schedules
+    from gpuhub_beam.emulator.planes.sockets import Sockets
     from gpuhub_beam.emulator.planes.storage import Storage
 
 __all__ = ["Route", "Routes"]
@@ -61,6 +62,7 @@ class Routes:
         records: Logs.
         storage: Presigned uploads.
         calls: Calls of deployments.
+        sockets: Websockets of deployments.
         completes_over_http: Whether an upload in parts has a twin to complete it.
     """
 
@@ -72,6 +74,7 @@ class Routes:
     records: Records
     storage: Storage
     calls: Calls
+    sockets: Sockets
     completes_over_http: bool = True
 
     def __post_init__(self) -> None:
@@ -102,6 +105,8 @@ class Routes:
         elif "text/event-stream" in request.headers.get("accept", ""):
             operation = "stream"
         plane: Plane = "open" if rest.startswith("public/") else "client"
+        if request.is_websocket:
+            return Route("websocket", plane, "error", self.sockets.handle)
         return Route(operation, plane, "error", self.calls.handle)
 
     def _methods(self) -> dict[str, tuple[str, Plane, Method]]:

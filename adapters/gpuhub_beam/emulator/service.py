@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from gpuhub.testing.emulator import Fault, RequestLog
 from gpuhub.testing.emulator.front import finish, live, recorded, small_json
 from gpuhub.testing.emulator.web import Receive, Send, read_request
+from gpuhub_beam.emulator.planes.sockets import Handshake, Opened
 from gpuhub_beam.emulator.problems import Problem
 from gpuhub_beam.emulator.routes import Route, Routes
 from gpuhub_beam.emulator.web import Answer, Request, send_while_there
@@ -48,7 +49,11 @@ class Service:
         if scope["type"] == "lifespan":
             await live(self._site, receive, send)
             return
+        is_websocket = scope["type"] == "websocket"
+        if is_websocket:
+            scope, send = {**scope, "method": "GET"}, Handshake(send).send
         request = await read_request(scope, receive, Request)
+        request.is_websocket = is_websocket
         route, arguments = self._routes.find(request)
         request.operation = route.operation
         fault = self._note(route, request)
@@ -60,6 +65,9 @@ class Service:
             answer = await route.handle(request, *arguments)
         except Problem as problem:
             answer = _told(route, problem)
+        if isinstance(answer, Opened) and answer.run is not None:
+            await answer.run(send)
+            return
         await finish(send, answer, fault, partial(send_while_there, receive=receive))
 
     def _note(self, route: Route, request: Request) -> Fault | None:

@@ -42,6 +42,7 @@ class Task:
         ended_at: When it ended.
         result: What its runner gave, as it came.
         retries: How often it was queued again.
+        is_websocket: It lasts until its websocket is closed; its runner always reports its end.
         has_left: Its client is gone.
         is_cut: It runs too long: the gateway no longer waits for its container.
         hangs: It never ends by itself.
@@ -64,6 +65,7 @@ class Task:
     ended_at: float | None = None
     result: bytes | None = None
     retries: int = 0
+    is_websocket: bool = False
     has_left: bool = False
     is_cut: bool = False
     hangs: bool = False

@@ -22,9 +22,11 @@ class Request(web.Request):
 
     Attributes:
         operation: What it means, as in ``Emulator.requests``.
+        is_websocket: Whether it asks for a websocket.
     """
 
     operation: str = ""
+    is_websocket: bool = False
 
     @property
     def all_of_query(self) -> dict[str, list[str]]:

@@ -24,9 +24,8 @@ _SERVES = ("endpoint", "asgi")
 @functools.cache
 def nursery() -> Nursery:
     """Give the one of this process."""
-    return Nursery(
-        Path(__file__).with_name("played_runner.py"), package_folders("starlette", "uvicorn")
-    )
+    folders = package_folders("starlette", "uvicorn", "websockets")
+    return Nursery(Path(__file__).with_name("played_runner.py"), folders)
 
 
 class ForkedMachine:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import http.client
 import importlib
 import inspect
@@ -16,6 +17,7 @@ import json
 import os
 import pickle
 import signal
+import socket
 import sys
 import time
 import traceback
@@ -39,8 +41,10 @@ WARM = (
 
 
 def prepare(paths: list[str]) -> None:
-    """Have the server's packages found."""
+    """Have the server's packages found, and what serves websockets imported, if it is there."""
     sys.path.extend(paths)
+    with contextlib.suppress(ImportError):
+        importlib.import_module("uvicorn.protocols.websockets.websockets_sansio_impl")
 
 
 def become(order: dict[str, Any], descriptors: list[int]) -> int:
@@ -112,33 +116,55 @@ def _serve(kind: str, listener: int) -> int:
 
     handler = _Handler()
     app = _asgi(handler) if kind == "asgi" else _Endpoint(handler)
-    settings: dict[str, Any] = {"log_config": None, "access_log": False, "ws": "none"}
-    config = uvicorn.Config(app, loop="asyncio", http="h11", **settings)
-    server = uvicorn.Server(config)
-    import socket
-
+    ws = "websockets-sansio" if "websockets" in sys.modules else "none"
+    settings: dict[str, Any] = {"log_config": None, "access_log": False, "ws": ws}
+    server = uvicorn.Server(uvicorn.Config(app, loop="asyncio", http="h11", **settings))
     with socket.socket(fileno=listener) as served:
         server.run(sockets=[served])
     return 0
 
 
 def _asgi(handler: _Handler) -> Any:
-    """Give the application, as the runner takes it, with the runner's own route for health."""
+    """Give the application, as the runner takes it, with what the runner puts around it."""
     made = getattr(handler.handler.func, "internal_asgi_app", None)
     app = handler(None) if made is None else made
     app.router.lifespan_context  # noqa: B018 - the real runner wraps it: no other kind will do
-    return _Healthy(app)
+    return _Middleware(app)
 
 
-class _Healthy:
+class _Middleware:
+    """The runner's route for health, and ``WebsocketTaskLifecycleMiddleware``."""
+
     def __init__(self, app: Any) -> None:
         self._app = app
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["path"] == "/health":
             await _answer(send, 200, b"")
+        elif scope["type"] == "websocket":
+            await self._run_websocket(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _run_websocket(self, scope: Any, receive: Any, send: Any) -> None:
+        """Be a task from the handshake to the end; nobody else knows how it ended."""
+        task_id = dict(scope["headers"]).get(b"x-task-id", b"").decode()
+        if not task_id:
+            await send({"type": "websocket.close", "code": 1008, "reason": "Task ID missing"})
             return
-        await self._app(scope, receive, send)
+        status, began = "ERROR", time.time()
+        try:
+            await self._app(scope, receive, send)
+            status = "COMPLETE"
+        finally:
+            await asyncio.get_running_loop().run_in_executor(None, _end, task_id, status, began)
+
+
+def _end(task_id: str, status: str, began: float) -> None:
+    facts = {"taskId": task_id, "containerId": os.environ["CONTAINER_ID"], "taskStatus": status}
+    with contextlib.closing(_Gateway()) as gateway:
+        method = "gateway.GatewayService/EndTask"
+        gateway.call(method, **facts, taskDuration=time.time() - began)
 
 
 class _Endpoint:
@@ -266,6 +292,9 @@ class _Gateway:
         answer = self._connection.getresponse()
         document: dict[str, Any] = json.loads(answer.read())
         return document
+
+    def close(self) -> None:
+        self._connection.close()
 
 
 def _supervise() -> int:

@@ -52,7 +52,7 @@ class Calls:
 
     async def handle(self, request: Request, kind: str, rest: str) -> Answer:
         """A call, or the start of a container without one."""
-        stub, path = self._meant(kind, rest)
+        stub, path = self.meant(kind, rest)
         if request.method == "POST" and path == "warmup":
             return self._warm(stub)
         if kind == "endpoint" and (path or request.method not in ("GET", "POST")):
@@ -77,7 +77,7 @@ class Calls:
 
         self._site.waker.call(begin)
 
-    def _meant(self, kind: str, rest: str) -> tuple[Stub, str]:
+    def meant(self, kind: str, rest: str) -> tuple[Stub, str]:
         """Give the stub that a path means, and the part of the path that is its own."""
         first, _, tail = rest.partition("/")
         if first in ("id", "public"):
@@ -124,6 +124,7 @@ class Calls:
     def _new_task(self, request: Request, stub: Stub, payload: dict[str, object]) -> Task:
         task = self._workspace.new_task(stub, payload)
         fault = request.fault.kind if request.fault is not None else ""
+        task.is_websocket = request.is_websocket
         task.hangs, task.crashes = fault == "timeout", fault == "crash"
         task.breaks_off = (
             request.operation == "stream" and self._site.faults.take("stream item") is not None
@@ -136,6 +137,25 @@ class Calls:
         payload: dict[str, object] = {}
         if stub.kind == "endpoint":
             payload = read_payload(request.body, request.all_of_query)
+        desk, task = self.submit(request, stub, payload)
+        container = await self.container(request, desk, task)
+        headers = {"Access-Control-Expose-Headers": "X-Task-Id", "X-Task-Id": task.id}
+        try:
+            answer = await self._answered(request, desk, task, container, path)
+        except Problem as problem:
+            answer = Answer.of(problem.body("error"), problem.status)
+        except BaseException:
+            self.leave(desk, task, 499)
+            raise
+        answer.headers.update(headers)
+        return answer
+
+    def submit(self, request: Request, stub: Stub, payload: dict[str, object]) -> tuple[Desk, Task]:
+        """Take a request.
+
+        Raises:
+            Problem: 503, no container of it can ever run; 429, too many are pending.
+        """
         with self._site.change():
             desk = self._workspace.desk(stub)
             desk.instance.wake()
@@ -144,19 +164,9 @@ class Calls:
             self._admit(desk)
             task = self._new_task(request, stub, payload)
             desk.submit(task)
-        container = await self._container(request, desk, task)
-        headers = {"Access-Control-Expose-Headers": "X-Task-Id", "X-Task-Id": task.id}
-        try:
-            answer = await self._answered(request, desk, task, container, path)
-        except Problem as problem:
-            answer = Answer.of(problem.body("error"), problem.status)
-        except BaseException:
-            self._leave(desk, task, 499)
-            raise
-        answer.headers.update(headers)
-        return answer
+            return desk, task
 
-    async def _container(self, request: Request, desk: Desk, task: Task) -> Container:
+    async def container(self, request: Request, desk: Desk, task: Task) -> Container:
         """Wait until a container has taken the request."""
         watch = asyncio.create_task(self._await_leaving(request, task))
         try:
@@ -182,7 +192,7 @@ class Calls:
         raise Problem(504, "Timed out waiting for a backend container", "error")
 
     async def _await_leaving(self, request: Request, task: Task) -> None:
-        while (await request.receive())["type"] != "http.disconnect":
+        while not (await request.receive())["type"].endswith(".disconnect"):
             pass
         with self._site.timeline.lock:
             task.has_left = True
@@ -199,10 +209,10 @@ class Calls:
                 lambda: task.is_cut or container.is_stopped,
                 2 * self._site.options.startup_s,
             )
-            self._leave(desk, task, 502)
+            self.leave(desk, task, 502)
             raise Problem(502, "Backend route unavailable", "error")
         asking = asyncio.ensure_future(self._ask(request, task, container, path))
-        cut = asyncio.ensure_future(self._await_cut(task, container))
+        cut = asyncio.ensure_future(self.ended(task, container))
         try:
             await asyncio.wait([asking, cut], return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:  # the server ends
@@ -213,7 +223,7 @@ class Calls:
             asking.cancel()
         await asyncio.wait([asking])
         if asking.cancelled() or asking.exception() is not None:
-            self._leave(desk, task, 502)
+            self.leave(desk, task, 502)
             raise Problem(502, "Backend route unavailable", "error")
         status, headers, talk = asking.result()
         return await self._passed_on(desk, task, status, headers, talk)
@@ -238,7 +248,8 @@ class Calls:
         status, answered = await talk.ask(request.method, target, headers, body)
         return status, answered, talk
 
-    async def _await_cut(self, task: Task, container: Container) -> None:
+    async def ended(self, task: Task, container: Container) -> None:
+        """Wait until a task is cut off, or its container is gone."""
         while not task.is_cut and not container.is_stopped:
             with self._site.timeline.lock:
                 changed = task.changed.listen()
@@ -272,13 +283,13 @@ class Calls:
                     self._die(desk, task.container)
                 first = False
                 answer = piece if len(piece) < 1_000_000 else b""
-            self._leave(desk, task, status, answer)
+            self.leave(desk, task, status, answer)
         except (GeneratorExit, asyncio.CancelledError):  # the client is gone
             talk.close()
-            self._leave(desk, task, 499)
+            self.leave(desk, task, 499)
             raise
         except BaseException:
-            self._leave(desk, task, 502)
+            self.leave(desk, task, 502)
             raise
 
     def _die(self, desk: Desk, container: Container) -> None:
@@ -286,11 +297,12 @@ class Calls:
             desk.fleet.failed(container, 137)
         raise Unreachable("the container died")
 
-    def _leave(self, desk: Desk, task: Task, status: int, answer: bytes = b"") -> None:
+    def leave(self, desk: Desk, task: Task, status: int, answer: bytes = b"") -> None:
         """Free the container, and end the task where no runner does."""
         with self._site.change():
             desk.released(task)
-            if task.is_over or not self._plays_runner or status == 502:
+            is_reported = task.is_websocket or not self._plays_runner
+            if task.is_over or is_reported or status == 502:
                 if not task.is_over and status == 502:
                     desk.miss(task)
                 elif not task.is_over:

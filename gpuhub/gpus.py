@@ -322,7 +322,7 @@ def _not_offered(choice: GpuChoice, offered: Iterable[str], provider: str) -> Un
     return UnknownGpu(
         f"gpu: {str(choice)!r} ({_listed(choice.memory_gb)} GB) is not offered by {provider}{has}",
         next_step=f"choose a card that {provider} has; {LIST_THEM}",
-        provider=provider,
+        provider=provider.lower(),
     )
 
 

@@ -10,6 +10,7 @@ import asyncio  # noqa: TID251 - the SDK's loop, not the engine's
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from gpuhub.errors import AdapterNotInstalled
 from gpuhub_modal.errors import named_errors
 from gpuhub_modal.sdk import event_loop
 
@@ -21,8 +22,17 @@ _PATIENCE, _PAUSE_S = 100, 0.01
 
 
 def waited(coroutine: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine and wait for it; interrupted, it is cancelled."""
-    future = asyncio.run_coroutine_threadsafe(coroutine, event_loop())
+    """Run a coroutine and wait for it; interrupted, it is cancelled.
+
+    Raises:
+        AdapterNotInstalled: There is no SDK, and so no loop.
+    """
+    try:
+        loop = event_loop()
+    except AdapterNotInstalled:
+        coroutine.close()
+        raise
+    future = asyncio.run_coroutine_threadsafe(coroutine, loop)
     try:
         return future.result()
     except BaseException:

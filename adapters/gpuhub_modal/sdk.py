@@ -68,6 +68,7 @@ def protobuf() -> Any:
 
 
 def _synchronizer() -> Any:
+    modal()
     from modal._utils.async_utils import synchronizer
 
     return synchronizer

@@ -387,8 +387,8 @@ def test_a_family_table_may_name_a_card_that_is_out_of_stock():
 @pytest.mark.parametrize("text", ["A10", "L40", "H100-NVL", "memory>=141GB", "H200:2"])
 def test_a_choice_the_provider_lacks(text):
     """Nothing similar is taken: the error names provider, value and the nearest by memory."""
-    with pytest.raises(UnknownGpu, match="is not offered by acme; nearest by memory:") as caught:
-        resolve([parse_gpu("L4"), parse_gpu(text)], OFFERED, provider="acme")
+    with pytest.raises(UnknownGpu, match="is not offered by Acme; nearest by memory:") as caught:
+        resolve([parse_gpu("L4"), parse_gpu(text)], OFFERED, provider="Acme")
     assert repr(text) in caught.value.message
     assert caught.value.provider == "acme"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuhub.bundle import Bundle
 from gpuhub.errors import GpuHubError, SpecError
 from gpuhub.plan import Fidelity, Plan
 from gpuhub.scaling import Scaling
 from gpuhub.spec import (
-    Batching,
     Bucket,
-    FunctionSpec,
     Image,
-    Schedule,
     Secret,
     Volume,
     spec_fields,
@@ -29,12 +24,12 @@ from gpuhub.worker.target import Target
 from gpuhub_baseten.defaults import Defaults
 from gpuhub_baseten.gpus import CARDS
 from gpuhub_baseten.translate import files_of, make_plan
+from tests.adapters import plans
+from tests.adapters.needed import published
+from tests.adapters.plans import PYTHON, check_golden, check_golden_text, inputs
 
 GOLDEN = Path(__file__).parent / "golden"
-TARGET = Target("shop.embedding", "embed")
-BUNDLE = Bundle({"manifest.json": b"{}", "app/shop/embedding.py": b"pass\n"}, TARGET, "ab" * 32)
 DEFAULTS = Defaults()
-PYTHON = Image(python="3.12")
 
 SPECS: dict[str, tuple[Defaults, dict[str, Any]]] = {
     "minimal": (DEFAULTS, {"image": PYTHON}),
@@ -101,7 +96,7 @@ SPECS: dict[str, tuple[Defaults, dict[str, Any]]] = {
 }
 
 CHANGES: dict[str, list[dict[str, Any]]] = {
-    "name": [{"name": "other"}],
+    **plans.CHANGES,
     "target": [
         {"target": Target("shop.embedding", "other")},
         {"target": Target("shop.site", "app", "web")},
@@ -109,30 +104,15 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     "gpu": [{"gpu": each} for each in ("A100", "H100:2", ["H100", "L4"], "T4", "A40")],
     "cpu": [{"cpu": each} for each in (2, 0.25, 64)],
     "memory": [{"memory": each} for each in (2048, 5000)],
-    "disk": [{"disk": 20}],
-    "image.reference": [{"image": Image("docker.io/me/worker:1")}],
     "image.python": [{"image": Image(python=each)} for each in ("3.9", "3.10", "3.8", "3.15")],
-    "image.pip": [{"image": Image(pip="numpy")}],
-    "image.apt": [{"image": Image(apt="git")}],
-    "image.commands": [{"image": Image(commands="true")}],
     "image.registry_secret": [
         {"image": Image("a/b:1", registry_secret="r")},
         {"image": Image(registry_secret="r")},
     ],
-    "scaling.mode": [{"scaling": Scaling(mode="active")}],
-    "scaling.min_workers": [{"scaling": Scaling(min_workers=2)}],
-    "scaling.max_workers": [{"scaling": Scaling(max_workers=9)}],
-    "scaling.buffer_workers": [{"scaling": Scaling(buffer_workers=1)}],
     "scaling.idle_timeout": [{"scaling": Scaling(idle_timeout=each)} for each in (0, 2.5, 9000)],
-    "scaling.concurrency": [{"scaling": Scaling(concurrency=2)}],
-    "scaling.target_in_flight": [{"scaling": Scaling(target_in_flight=3)}],
     "scaling.scale_up_delay": [{"scaling": Scaling(scale_up_delay=each)} for each in (0, 9)],
     "scaling.scale_window": [{"scaling": Scaling(scale_window=each)} for each in (1, 61, 9000)],
     "timeout": [{"timeout": 301}, {"timeout": 0.5}, {"timeout": 1201}],
-    "startup_timeout": [{"startup_timeout": 10}],
-    "retries": [{"retries": 1}],
-    "idempotent": [{"idempotent": True}],
-    "batching": [{"batching": Batching(max_size=2, wait=1)}],
     "env": [{"env": {"A": "1"}}, {"env": {"PORT": "1"}}],
     "secrets": [{"secrets": "A"}, {"secrets": Secret.from_local_env("A")}],
     "volumes": [
@@ -142,22 +122,15 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
         {"volumes": {"/a": Bucket("s3://a/b", read_only=False)}},
         {"volumes": {"/a": Bucket("s3://a/b", endpoint_url="https://x")}},
     ],
-    "schedule": [{"schedule": Schedule(every=60)}],
     "regions": [{"regions": "us-east"}, {"regions": ["us-east", "eu"]}],
-    "cloud": [{"cloud": "aws"}],
-    "snapshot": [{"snapshot": "cpu"}],
     "min_cuda": [{"gpu": "L4", "min_cuda": "12.4"}],
-    "public": [{"public": True}],
     "options": [{"options": {"baseten": {"instance_type": "L4:4x16"}}}, {"options": {"x": {}}}],
 }
 
 
 def planned(defaults: Defaults = DEFAULTS, **settings: Any) -> Plan:
     """Plan a function called ``lab-embed``."""
-    given_ = {"app": "lab", "name": "embed", "target": TARGET, "image": PYTHON, **settings}
-    spec = FunctionSpec(**given_)
-    bundle = Bundle(BUNDLE.files, spec.target, BUNDLE.digest)
-    return make_plan(spec, bundle, defaults)
+    return make_plan(*inputs("lab", **settings), defaults)
 
 
 def shown(plan: Plan) -> dict[str, Any]:
@@ -175,19 +148,11 @@ def shown(plan: Plan) -> dict[str, Any]:
     return {name: document[name] for name in ("ship", "cost", "rows", "requests")}
 
 
-def compare(path: Path, text: str) -> None:
-    """Compare with a golden file, or write it with UPDATE_GOLDEN=1."""
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(text, "utf-8")
-    assert path.read_text("utf-8") == text, "run with UPDATE_GOLDEN=1 and look at the difference"
-
-
 @pytest.mark.parametrize("name", SPECS)
 def test_golden_plans(name):
     """Rows and requests are what was reviewed."""
     defaults, settings = SPECS[name]
-    document = json.loads(json.dumps(shown(planned(defaults, **settings))))
-    compare(GOLDEN / f"{name}.json", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    check_golden(GOLDEN / f"{name}.json", shown(planned(defaults, **settings)))
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -196,7 +161,7 @@ def test_golden_configurations(name):
     defaults, settings = SPECS[name]
     plan = planned(defaults, **settings)
     text = files_of(plan)["config.yaml"].decode()
-    compare(GOLDEN / f"{name}.config.yaml", text)
+    check_golden_text(GOLDEN / f"{name}.config.yaml", text)
     sent = plan.request("deploy").json["source"]["deployment"]
     assert sent["raw_config"] == text
 
@@ -218,10 +183,7 @@ def test_bodies_fit_the_published_document(name, validate):
 def test_configurations_fit_truss_schema(name):
     """The JSON Schema of Truss 0.18.35 takes them, and knows every key."""
     jsonschema = pytest.importorskip("jsonschema")
-    place = Path(__file__).parents[4] / "shared" / "specs" / "baseten-truss-config.schema.json"
-    if not place.is_file():
-        pytest.skip("Truss's JSON Schema is not beside the checkout: NOT validated")
-    schema = json.loads(place.read_text("utf-8"))
+    schema = published("baseten-truss-config.schema.json")
     defaults, settings = SPECS[name]
     config = planned(defaults, **settings).request("prepare").json["deployment"]["config"]
     problems = list(jsonschema.Draft202012Validator(schema).iter_errors(config))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,6 @@ from hypothesis import strategies as st
 
 from gpuhub.adapter import Feature, Level
 from gpuhub.adapter.prices import read_prices
-from gpuhub.bundle import Bundle
 from gpuhub.errors import GpuHubError, SpecError, UnknownGpu
 from gpuhub.gpus import catalogue, gpu
 from gpuhub.plan import Fidelity, Plan
@@ -33,10 +30,10 @@ from gpuhub_mock import translate
 from gpuhub_mock.capabilities import CAPABILITIES
 from gpuhub_mock.emulator.bodies import DeploymentBody
 from gpuhub_mock.translate import make_plan
+from tests.adapters import plans
+from tests.adapters.plans import BUNDLE, TARGET, check_golden
 
 GOLDEN = Path(__file__).parent / "golden"
-TARGET = Target("shop.embedding", "embed")
-BUNDLE = Bundle({"manifest.json": b"{}", "app/shop/embedding.py": b"pass\n"}, TARGET, "ab" * 32)
 
 SPECS: dict[str, dict[str, Any]] = {
     "minimal": {"image": Image(python="3.12")},
@@ -90,7 +87,7 @@ SPECS: dict[str, dict[str, Any]] = {
 }
 
 CHANGES: dict[str, list[dict[str, Any]]] = {
-    "name": [{"name": "other"}],
+    **plans.CHANGES,
     "target": [
         {"target": Target("shop.embedding", "other")},
         {"target": Target("other", "embed")},
@@ -98,38 +95,17 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
         {"target": Target("shop.embedding", "embed", is_async=True)},
     ],
     "gpu": [{"gpu": each} for each in ("T4", "A100", "H100:2", ["H100", "L4"], gpu(">=80GB"))],
-    "cpu": [{"cpu": 2}],
-    "memory": [{"memory": 2048}],
-    "disk": [{"disk": 20}],
-    "image.reference": [{"image": Image("docker.io/me/worker:1")}],
     "image.python": [{"image": Image(python="3.9")}, {"image": Image(python="3.10")}],
-    "image.pip": [{"image": Image(pip="numpy")}],
-    "image.apt": [{"image": Image(apt="git")}],
-    "image.commands": [{"image": Image(commands="true")}],
     "image.registry_secret": [{"image": Image(registry_secret="r")}],
-    "scaling.mode": [{"scaling": Scaling(mode="active")}],
-    "scaling.min_workers": [{"scaling": Scaling(min_workers=2)}],
-    "scaling.max_workers": [{"scaling": Scaling(max_workers=9)}],
-    "scaling.buffer_workers": [{"scaling": Scaling(buffer_workers=1)}],
     "scaling.idle_timeout": [{"scaling": Scaling(idle_timeout=0)}],
-    "scaling.concurrency": [{"scaling": Scaling(concurrency=2)}],
-    "scaling.target_in_flight": [{"scaling": Scaling(target_in_flight=3)}],
-    "scaling.scale_up_delay": [{"scaling": Scaling(scale_up_delay=0)}],
-    "scaling.scale_window": [{"scaling": Scaling(scale_window=1)}],
     "timeout": [{"timeout": 301}],
-    "startup_timeout": [{"startup_timeout": 10}],
-    "retries": [{"retries": 1}],
-    "idempotent": [{"idempotent": True}],
-    "batching": [{"batching": Batching(max_size=2, wait=1)}],
     "env": [{"env": {"A": ""}}],
     "secrets": [{"secrets": ["A"]}, {"secrets": [Secret("A", env="B")]}],
     "volumes": [{"volumes": {"/m": Volume("m")}}, {"volumes": {"/m": Volume("m", read_only=True)}}],
     "schedule": [{"schedule": Schedule(every=60)}, {"schedule": Schedule(cron="* * * * *")}],
     "regions": [{"regions": "eu"}],
     "cloud": [{"cloud": "gcp"}],
-    "snapshot": [{"snapshot": "cpu"}],
     "min_cuda": [{"min_cuda": "12.0"}],
-    "public": [{"public": True}],
     "options": [{"options": {"mock": {"build_s": 1}}}, {"options": {"modal": {"a": 1}}}],
 }
 
@@ -160,10 +136,7 @@ def test_golden_plans(name) -> None:
     """What is sent, and what is said about it, is as it was reviewed."""
     shown = plan_of(**SPECS[name]).to_dict()
     del shown["spec"]
-    path = GOLDEN / f"{name}.json"
-    if os.environ.get("UPDATE_GOLDEN"):
-        path.write_text(json.dumps(shown, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    assert shown == json.loads(path.read_text("utf-8"))
+    check_golden(GOLDEN / f"{name}.json", shown, 2)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -9,7 +9,8 @@ import pytest
 from gpuhub_modal.building import make_app
 from gpuhub_modal.deploying import write_folder
 from gpuhub_modal.translate import ENTRY
-from tests.adapters.modal.test_plan import BUNDLE, SPECS, planned
+from tests.adapters.modal.test_plan import SPECS, planned
+from tests.adapters.plans import BUNDLE
 
 modal = pytest.importorskip("modal", reason="needs the SDK: run in .venv-modal")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuhub.bundle import Bundle
 from gpuhub.errors import GpuHubError, SpecError, UnsupportedSetting
 from gpuhub.plan import Fidelity, Plan
 from gpuhub.scaling import Scaling
-from gpuhub.spec import Batching, Bucket, FunctionSpec, Image, Schedule, Secret, Volume, spec_fields
+from gpuhub.spec import Batching, Bucket, Image, Schedule, Secret, Volume, spec_fields
 from gpuhub.worker.target import Target
 from gpuhub_modal.gpus import CARDS
 from gpuhub_modal.translate import make_plan
+from tests.adapters.plans import check_golden, inputs
 
 GOLDEN = Path(__file__).parent / "golden"
-TARGET = Target("shop.embedding", "embed")
-BUNDLE = Bundle({"manifest.json": b"{}", "app/shop/embedding.py": b"pass\n"}, TARGET, "ab" * 32)
-PYTHON = Image(python="3.12")
 
 SPECS: dict[str, dict[str, Any]] = {
     "minimal": {},
@@ -70,8 +66,7 @@ SPECS: dict[str, dict[str, Any]] = {
 
 def planned(**settings: Any) -> Plan:
     """Plan a function called ``demo-embed``."""
-    given_ = {"app": "demo", "name": "embed", "image": PYTHON, "target": TARGET, **settings}
-    return make_plan(FunctionSpec(**given_), BUNDLE)
+    return make_plan(*inputs("demo", **settings))
 
 
 def function(plan: Plan) -> dict[str, Any]:
@@ -80,22 +75,17 @@ def function(plan: Plan) -> dict[str, Any]:
     return body
 
 
-def shown(plan: Plan) -> str:
+def shown(plan: Plan) -> dict[str, Any]:
     """Everything that is sent."""
     requests = [request.to_dict() for request in plan.requests]
     rows = [row.to_dict() for row in plan.rows]
-    return json.dumps({"requests": requests, "rows": rows}, indent=1, ensure_ascii=False) + "\n"
+    return {"requests": requests, "rows": rows}
 
 
 @pytest.mark.parametrize("name", SPECS)
 def test_golden_plans(name):
     """Written by this test with UPDATE_GOLDEN=1; each change of a plan is a change to review."""
-    place = GOLDEN / f"{name}.json"
-    text = shown(planned(**SPECS[name]))
-    if os.environ.get("UPDATE_GOLDEN"):
-        place.write_text(text, "utf-8")
-        return
-    assert text == place.read_text("utf-8"), "run with UPDATE_GOLDEN=1, and review the difference"
+    check_golden(GOLDEN / f"{name}.json", shown(planned(**SPECS[name])))
 
 
 @pytest.mark.parametrize("name", SPECS)

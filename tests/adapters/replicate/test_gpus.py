@@ -12,7 +12,8 @@ from gpuhub.spec import (
 )
 from gpuhub_replicate import prices
 from gpuhub_replicate.gpus import HARDWARE, select
-from tests.adapters.replicate.test_plan import TARGET, create_body, plan
+from tests.adapters.plans import TARGET
+from tests.adapters.replicate.test_plan import create_body, plan
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuhub.bundle import Bundle
 from gpuhub.errors import ConfigError, GpuHubError, SpecError
 from gpuhub.plan import Fidelity, Plan
 from gpuhub.scaling import Scaling
 from gpuhub.spec import (
     Batching,
     Bucket,
-    FunctionSpec,
     Image,
     Schedule,
     Secret,
@@ -30,13 +27,12 @@ from gpuhub_replicate.capabilities import capabilities
 from gpuhub_replicate.defaults import Defaults
 from gpuhub_replicate.gpus import HARDWARE
 from gpuhub_replicate.translate import make_plan
+from tests.adapters import plans
+from tests.adapters.needed import published
+from tests.adapters.plans import PYTHON, check_golden, inputs
 
 GOLDEN = Path(__file__).parent / "golden"
-SPEC = Path(__file__).parents[3].parent / "shared" / "specs" / "replicate-openapi.json"
-TARGET = Target("shop.embedding", "embed")
-FILES = {"manifest.json": b"{}", "app/shop/embedding.py": b"pass\n"}
 DEFAULTS = Defaults()
-PYTHON = Image(python="3.12")
 VERSION = f"acme/model:{'ab' * 32}"
 
 SPECS: dict[str, tuple[Defaults, dict[str, Any]]] = {
@@ -67,57 +63,29 @@ SPECS: dict[str, tuple[Defaults, dict[str, Any]]] = {
 }
 
 CHANGES: dict[str, list[dict[str, Any]]] = {
-    "name": [{"name": "other"}],
+    **plans.CHANGES,
     "target": [
         {"target": Target("shop.embedding", "other")},
         {"target": Target("shop.embedding", "embed", "generator")},
     ],
     "gpu": [{"gpu": each} for each in ("A100", "H100:2", ["H100", "T4"], "L40S:8")],
-    "cpu": [{"cpu": 2}],
-    "memory": [{"memory": 2048}],
-    "disk": [{"disk": 20}],
-    "image.reference": [{"image": Image("docker.io/me/worker:1")}],
     "image.python": [{"image": Image(python="3.10")}],
-    "image.pip": [{"image": Image(pip="numpy")}],
-    "image.apt": [{"image": Image(apt="git")}],
-    "image.commands": [{"image": Image(commands="true")}],
     "image.registry_secret": [{"image": Image("a/b:1", registry_secret="r")}],
-    "scaling.mode": [{"scaling": Scaling(mode="active")}],
-    "scaling.min_workers": [{"scaling": Scaling(min_workers=2)}],
-    "scaling.max_workers": [{"scaling": Scaling(max_workers=9)}],
-    "scaling.buffer_workers": [{"scaling": Scaling(buffer_workers=1)}],
     "scaling.idle_timeout": [{"scaling": Scaling(idle_timeout=90)}],
-    "scaling.concurrency": [{"scaling": Scaling(concurrency=2)}],
-    "scaling.target_in_flight": [{"scaling": Scaling(target_in_flight=3)}],
-    "scaling.scale_up_delay": [{"scaling": Scaling(scale_up_delay=0)}],
-    "scaling.scale_window": [{"scaling": Scaling(scale_window=1)}],
-    "timeout": [{"timeout": 301}, {"timeout": 0.5}],
-    "startup_timeout": [{"startup_timeout": 10}],
-    "retries": [{"retries": 1}],
-    "idempotent": [{"idempotent": True}],
-    "batching": [{"batching": Batching(max_size=2, wait=1)}],
-    "env": [{"env": {"A": "1"}}],
     "secrets": [{"secrets": "A"}, {"secrets": Secret.from_local_env("A")}],
     "volumes": [{"volumes": {"/a": Volume("a")}}, {"volumes": {"/a": Bucket("s3://a/b")}}],
-    "schedule": [{"schedule": Schedule(every=60)}],
     "regions": [{"regions": "EU"}],
-    "cloud": [{"cloud": "aws"}],
-    "snapshot": [{"snapshot": "cpu"}],
     "min_cuda": [{"gpu": "T4", "min_cuda": "12.4"}],
-    "public": [{"public": True}],
     "options": [
         {"options": {"modal": {"a": 1}}},
         {"options": {"replicate": {"hardware": "gpu-a40-small"}}},
     ],
 }
-UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))
 
 
 def plan(defaults: Defaults = DEFAULTS, **settings: Any) -> Plan:
     """Plan a function."""
-    given = {"app": "shop", "name": "embed", "target": TARGET, "image": PYTHON, **settings}
-    bundle = Bundle(FILES, given["target"], "ab" * 32)
-    return make_plan(FunctionSpec(**given), bundle, defaults)
+    return make_plan(*inputs("shop", **settings), defaults)
 
 
 def create_body(plan: Plan) -> dict[str, Any]:
@@ -132,9 +100,7 @@ def create_body(plan: Plan) -> dict[str, Any]:
 def problems_of() -> Any:
     """Compare a body with Replicate's OpenAPI document; gives the problems."""
     jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
-    if not SPEC.is_file():
-        pytest.skip("Replicate's OpenAPI document is not beside the checkout: NOT validated")
-    paths = json.loads(SPEC.read_text("utf-8"))["paths"]
+    paths = published("replicate-openapi.json")["paths"]
 
     def problems(path: str, body: Any) -> list[str]:
         schema = paths[path]["post"]["requestBody"]["content"]["application/json"]["schema"]
@@ -151,11 +117,7 @@ def test_golden_plans(name):
     document: dict[str, Any] = json.loads(json.dumps(plan(defaults, **settings).to_dict()))
     for member in ("spec", "bundle", "schema", "fingerprint"):
         del document[member]
-    place = GOLDEN / f"{name}.json"
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    if UPDATE:
-        place.write_text(text, "utf-8")
-    assert place.read_text("utf-8") == text, "run with UPDATE_GOLDEN=1 and read the difference"
+    check_golden(GOLDEN / f"{name}.json", document, 2)
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpuhub.bundle import Bundle
 from gpuhub.errors import GpuHubError, SpecError
 from gpuhub.plan import Fidelity, Plan
 from gpuhub.scaling import Scaling
 from gpuhub.spec import (
     Batching,
     Bucket,
-    FunctionSpec,
     Image,
     Schedule,
     Secret,
@@ -28,14 +25,11 @@ from gpuhub.spec import (
 from gpuhub.worker.target import Target
 from gpuhub_runpod.defaults import Defaults
 from gpuhub_runpod.gpus import CARDS
-from gpuhub_runpod.translate import make_plan
+from tests.adapters import plans
+from tests.adapters.plans import PYTHON, check_golden
+from tests.adapters.runpod.plans import DEFAULTS, WITH_REGISTRY, create_body, plan
 
 GOLDEN = Path(__file__).parent / "golden"
-TARGET = Target("shop.embedding", "embed")
-BUNDLE = Bundle({"manifest.json": b"{}", "app/shop/embedding.py": b"pass\n"}, TARGET, "ab" * 32)
-DEFAULTS = Defaults()
-PYTHON = Image(python="3.12")
-WITH_REGISTRY = Defaults(registry="docker.io/me/workers", registry_auth_id="reg1")
 
 SPECS: dict[str, tuple[Defaults, dict[str, Any]]] = {
     "minimal": (DEFAULTS, {"image": PYTHON}),
@@ -96,7 +90,7 @@ SPECS: dict[str, tuple[Defaults, dict[str, Any]]] = {
 }
 
 CHANGES: dict[str, list[dict[str, Any]]] = {
-    "name": [{"name": "other"}],
+    **plans.CHANGES,
     "target": [
         {"target": Target("shop.embedding", "other")},
         {"target": Target("shop.site", "app", "web")},
@@ -104,63 +98,24 @@ CHANGES: dict[str, list[dict[str, Any]]] = {
     "gpu": [{"gpu": each} for each in ("A100", "H100:2", ["H100", "L4"], "T4")],
     "cpu": [{"cpu": each} for each in (2, 3, 4, 64)],
     "memory": [{"memory": each} for each in (2048, 5000, 500_000)],
-    "disk": [{"disk": 20}],
-    "image.reference": [{"image": Image("docker.io/me/worker:1")}],
     "image.python": [{"image": Image(python="3.9")}, {"image": Image(python="3.10")}],
-    "image.pip": [{"image": Image(pip="numpy")}],
-    "image.apt": [{"image": Image(apt="git")}],
-    "image.commands": [{"image": Image(commands="true")}],
     "image.registry_secret": [{"image": Image("a/b:1", registry_secret="r")}],
-    "scaling.mode": [{"scaling": Scaling(mode="active")}],
-    "scaling.min_workers": [{"scaling": Scaling(min_workers=2)}],
-    "scaling.max_workers": [{"scaling": Scaling(max_workers=9)}],
-    "scaling.buffer_workers": [{"scaling": Scaling(buffer_workers=1)}],
     "scaling.idle_timeout": [{"scaling": Scaling(idle_timeout=each)} for each in (0, 2.5, 9000)],
-    "scaling.concurrency": [{"scaling": Scaling(concurrency=2)}],
     "scaling.target_in_flight": [
         {"scaling": Scaling(target_in_flight=3)},
         {"scaling": Scaling(target_in_flight=3, scale_up_delay=2)},
     ],
     "scaling.scale_up_delay": [{"scaling": Scaling(scale_up_delay=each)} for each in (0, 9)],
-    "scaling.scale_window": [{"scaling": Scaling(scale_window=1)}],
-    "timeout": [{"timeout": 301}, {"timeout": 0.5}],
-    "startup_timeout": [{"startup_timeout": 10}],
-    "retries": [{"retries": 1}],
-    "idempotent": [{"idempotent": True}],
-    "batching": [{"batching": Batching(max_size=2, wait=1)}],
-    "env": [{"env": {"A": "1"}}],
     "secrets": [{"secrets": "A"}, {"secrets": Secret.from_local_env("A")}],
     "volumes": [
         {"volumes": {"/a": Volume("a")}},
         {"volumes": {"/a": Volume("a"), "/b": Volume("b")}},
         {"volumes": {"/a": Bucket("s3://a/b")}},
     ],
-    "schedule": [{"schedule": Schedule(every=60)}],
     "regions": [{"regions": "EU-RO-1"}, {"regions": "EU"}],
-    "cloud": [{"cloud": "aws"}],
-    "snapshot": [{"snapshot": "cpu"}],
     "min_cuda": [{"min_cuda": "12.4"}, {"gpu": "L4", "min_cuda": "12.4"}],
-    "public": [{"public": True}],
     "options": [{"options": {"modal": {"a": 1}}}, {"options": {"runpod": {"ttl": 60}}}],
 }
-UPDATE = bool(os.environ.get("UPDATE_GOLDEN"))
-
-
-def plan(defaults: Defaults = DEFAULTS, **settings: Any) -> Plan:
-    """Plan a function."""
-    given = {"app": "shop", "name": "embed", "target": TARGET, "image": PYTHON, **settings}
-    target = given["target"]
-    bundle = Bundle(BUNDLE.files, target, BUNDLE.digest)
-    return make_plan(FunctionSpec(**given), bundle, defaults)
-
-
-def create_body(plan: Plan) -> dict[str, Any]:
-    """Give the body as it is sent, the ids filled in."""
-    steps = {"gpuhub": {"fingerprint": "f" * 64}, "push": {"image": "docker.io/me/w@sha256:1"}}
-    steps |= {"volumes": {"models": "vol1", "a": "vol2"}}
-    steps |= {"registries": {"my-registry": "reg1", "r": "reg2"}}
-    body: dict[str, Any] = plan.request("create", steps).json
-    return body
 
 
 def shown(plan: Plan) -> dict[str, Any]:
@@ -185,11 +140,7 @@ def test_golden_plans(name):
     """What is sent, and what is said about it, changes only when somebody means it to."""
     defaults, settings = SPECS[name]
     document = shown(plan(defaults, **settings))
-    place = GOLDEN / f"{name}.json"
-    text = json.dumps(document, indent=2, ensure_ascii=False) + "\n"
-    if UPDATE:
-        place.write_text(text, "utf-8")
-    assert place.read_text("utf-8") == text, "run with UPDATE_GOLDEN=1 and read the difference"
+    check_golden(GOLDEN / f"{name}.json", document, 2)
 
 
 @pytest.mark.parametrize("name", SPECS)

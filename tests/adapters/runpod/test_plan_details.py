@@ -2,48 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpuhub.bundle import Bundle
 from gpuhub.errors import SpecError
-from gpuhub.plan import Fidelity, Plan
+from gpuhub.plan import Fidelity
 from gpuhub.scaling import Scaling
 from gpuhub.spec import (
-    FunctionSpec,
     Image,
     Secret,
     Volume,
 )
 from gpuhub.worker.target import Target
 from gpuhub_runpod.defaults import Defaults
-from gpuhub_runpod.translate import make_plan
-
-GOLDEN = Path(__file__).parent / "golden"
-TARGET = Target("shop.embedding", "embed")
-BUNDLE = Bundle({"manifest.json": b"{}", "app/shop/embedding.py": b"pass\n"}, TARGET, "ab" * 32)
-DEFAULTS = Defaults()
-PYTHON = Image(python="3.12")
-WITH_REGISTRY = Defaults(registry="docker.io/me/workers", registry_auth_id="reg1")
-
-
-def plan(defaults: Defaults = DEFAULTS, **settings: Any) -> Plan:
-    """Plan a function."""
-    given = {"app": "shop", "name": "embed", "target": TARGET, "image": PYTHON, **settings}
-    target = given["target"]
-    bundle = Bundle(BUNDLE.files, target, BUNDLE.digest)
-    return make_plan(FunctionSpec(**given), bundle, defaults)
-
-
-def create_body(plan: Plan) -> dict[str, Any]:
-    """Give the body as it is sent, the ids filled in."""
-    steps = {"gpuhub": {"fingerprint": "f" * 64}, "push": {"image": "docker.io/me/w@sha256:1"}}
-    steps |= {"volumes": {"models": "vol1", "a": "vol2"}}
-    steps |= {"registries": {"my-registry": "reg1", "r": "reg2"}}
-    body: dict[str, Any] = plan.request("create", steps).json
-    return body
+from tests.adapters.runpod.plans import create_body, plan
 
 
 def test_local_secrets_are_templates():

@@ -1,9 +1,9 @@
-"""What the tests of the providers' pages share: the table of capabilities."""
+"""What the tests of the providers' pages share: names, tables, that of capabilities above all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from gpuhub.adapter import Feature, Support
@@ -35,3 +35,17 @@ def check_table(provider: str, capabilities: Mapping[Feature, Support]) -> None:
         page.write_text(f"{head}{begin}{table}{END}{tail}", "utf-8")
         return
     assert written == table, "run with UPDATE_GOLDEN=1"
+
+
+def check_names(provider: str, names: Iterable[str]) -> None:
+    """All of these are on a provider's page, as code."""
+    text = page_of(provider).read_text("utf-8")
+    assert [name for name in names if f"`{name}`" not in text] == []
+
+
+def rows_of(provider: str, section: str = "") -> list[str]:
+    """Give what the rows of a page's tables are about, or of those in one section."""
+    text = page_of(provider).read_text("utf-8")
+    if section:
+        text = text.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]

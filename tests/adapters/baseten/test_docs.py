@@ -7,9 +7,7 @@ from gpuhub_baseten.capabilities import CAPABILITIES
 from gpuhub_baseten.gpus import CARDS
 from gpuhub_baseten.info import INFO
 from gpuhub_baseten.options import Options
-from tests.adapters.pages import check_table, page_of
-
-PAGE = page_of("baseten")
+from tests.adapters.pages import check_names, check_table, rows_of
 
 
 def test_the_table_of_capabilities_is_the_codes():
@@ -19,16 +17,11 @@ def test_the_table_of_capabilities_is_the_codes():
 
 def test_every_setting_and_option_is_on_the_page():
     """By its name, and nothing that is none."""
-    text = PAGE.read_text("utf-8")
-    for name in (*INFO.settings, *Options.model_fields):
-        assert f"`{name}`" in text, name
-    rows = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
+    check_names("baseten", (*INFO.settings, *Options.model_fields))
     known = {*INFO.settings, *CARDS, *(feature.value for feature in Feature)}
-    assert set(rows) - known == set()
+    assert set(rows_of("baseten")) - known == set()
 
 
 def test_every_card_is_on_the_page():
     """The table of cards names all of them."""
-    text = PAGE.read_text("utf-8")
-    for name in CARDS:
-        assert f"`{name}`" in text, name
+    check_names("baseten", CARDS)

@@ -6,9 +6,7 @@ from gpuhub_replicate.capabilities import capabilities
 from gpuhub_replicate.gpus import HARDWARE
 from gpuhub_replicate.info import INFO
 from gpuhub_replicate.options import Options
-from tests.adapters.pages import check_table, page_of
-
-PAGE = page_of("replicate")
+from tests.adapters.pages import check_names, check_table, page_of
 
 
 def test_the_table_of_capabilities_is_the_codes():
@@ -18,14 +16,12 @@ def test_the_table_of_capabilities_is_the_codes():
 
 def test_every_setting_and_option_is_on_the_page():
     """By its name."""
-    text = PAGE.read_text("utf-8")
-    for name in (*INFO.settings, *Options.model_fields):
-        assert f"`{name}`" in text, name
+    check_names("replicate", (*INFO.settings, *Options.model_fields))
 
 
 def test_all_hardware_is_on_the_page():
     """Card by card, with the number of GPUs as the column."""
-    text = PAGE.read_text("utf-8")
+    text = page_of("replicate").read_text("utf-8")
     for name, counts in HARDWARE.items():
         row = next(line for line in text.splitlines() if line.startswith(f"| `{name}`"))
         cells = [cell.strip() for cell in row.strip("|").split("|")][1:]

@@ -7,9 +7,7 @@ from gpuhub_runpod.capabilities import CAPABILITIES
 from gpuhub_runpod.gpus import CARDS
 from gpuhub_runpod.info import INFO
 from gpuhub_runpod.options import Options
-from tests.adapters.pages import check_table, page_of
-
-PAGE = page_of("runpod")
+from tests.adapters.pages import check_names, check_table, rows_of
 
 
 def test_the_table_of_capabilities_is_the_codes():
@@ -19,16 +17,11 @@ def test_the_table_of_capabilities_is_the_codes():
 
 def test_every_setting_and_option_is_on_the_page():
     """By its name, and nothing that is none."""
-    text = PAGE.read_text("utf-8")
-    for name in (*INFO.settings, *Options.model_fields):
-        assert f"`{name}`" in text, name
-    rows = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
+    check_names("runpod", (*INFO.settings, *Options.model_fields))
     known = {*INFO.settings, *CARDS, *(feature.value for feature in Feature)}
-    assert set(rows) - known == {"inline", "registry", "image"} - known
+    assert set(rows_of("runpod")) - known == {"inline", "registry", "image"} - known
 
 
 def test_every_card_is_on_the_page():
     """The table of pools names all of them."""
-    text = PAGE.read_text("utf-8")
-    for name in CARDS:
-        assert f"`{name}`" in text, name
+    check_names("runpod", CARDS)

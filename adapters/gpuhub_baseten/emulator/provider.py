@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-import tempfile
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from gpuhub.testing.emulator import BilledSeconds, Fault, FaultKind, HttpEmulator, RequestLog
+from typing_extensions import override
+
+from gpuhub.testing.emulator import HttpEmulator
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.face import EmulatorFace, folder_for, remove_folder
 from gpuhub_baseten.emulator.account import Account
 from gpuhub_baseten.emulator.fleet import Fleet
 from gpuhub_baseten.emulator.machines import Workshop
@@ -33,8 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["BasetenEmulator"]
 
 
-class BasetenEmulator:
+class BasetenEmulator(EmulatorFace[Site]):
     """One Baseten workspace, played on this machine.
+
+    ``crash`` on ``stream`` lets a replica die after the first piece of a streamed answer.
 
     Args:
         options: How it behaves.
@@ -50,10 +51,8 @@ class BasetenEmulator:
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        self.clock: Any = clock or VirtualClock()
-        self._site = Site(options=self.options, clock=self.clock)
-        name = f"gpuhub-baseten-{secrets.token_hex(8)}"
-        self._folder = folder = Path(tempfile.gettempdir(), name)
+        super().__init__(Site(options=self.options, clock=clock or VirtualClock()))
+        self._folder = folder = folder_for("baseten")
         self._workshop = Workshop(self._site, folder)
         rollouts = Rollouts(self._site, folder / "images")
         fleet = Fleet(
@@ -79,10 +78,10 @@ class BasetenEmulator:
         )
         service = Service(self._site, routes, self._gateway.close)
         self._server = HttpEmulator(service, port=port)
-        self._unwatch: Callable[[], None] = lambda: None
 
     # The face of all emulators
 
+    @override
     def start(self) -> Mapping[str, str]:
         """Listen; gives ``api_url``, and templates: ``model_url`` and ``upload_url``.
 
@@ -92,18 +91,14 @@ class BasetenEmulator:
             OSError: The port is taken.
         """
         self._workshop.open()
-        url = self._server.start()
-        self._site.url = url
-        watch = getattr(self.clock, "on_advance", None)
-        if watch is not None:
-            self._unwatch()
-            self._unwatch = watch(self._site.timeline.settle)
+        url = self._served_at(self._server.start())
         return {
             "api_url": url,
             "model_url": f"{url}/model-{{model_id}}",
             "upload_url": f"{url}/{{bucket}}",
         }
 
+    @override
     def stop(self) -> None:
         """End every replica and stop listening. May be called twice."""
         self._unwatch()
@@ -111,33 +106,9 @@ class BasetenEmulator:
             for model in list(self._account.models.values()):
                 self._account.remove_model(model)
         self._server.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        remove_folder(self._folder)
 
-    def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
-        """Let the next operations of one kind go wrong.
-
-        ``crash`` on ``stream`` lets a replica die after the first piece of a streamed answer.
-        ``lost_response`` with code ``halfway`` drops the connection in the middle of an answer.
-        """
-        self._site.faults.fail(fault, on, times)
-
-    def fail_randomly(
-        self, fault: Fault | FaultKind, on: str = "submit", *, probability: float, seed: int
-    ) -> None:
-        """Let operations fail by chance; the same seed gives the same sequence."""
-        self._site.faults.randomly(fault, on, probability=probability, seed=seed)
-
-    @property
-    def requests(self) -> RequestLog:
-        """What clients asked, oldest first."""
-        return self._site.requests
-
-    @property
-    def billed_seconds(self) -> BilledSeconds:
-        """Replica id -> seconds billed so far."""
-        with self._site.change():
-            return self._site.meter.billed_seconds(self._site.now())
-
+    @override
     def orphans(self) -> list[str]:
         """Replicas that are billed and belong to no deployment."""
         with self._site.change():
@@ -150,11 +121,6 @@ class BasetenEmulator:
             return [each for each in self._site.meter.running() if each not in owned]
 
     # What tests set and look at
-
-    @property
-    def url(self) -> str:
-        """Base address of all faces."""
-        return self._site.url
 
     @property
     def secrets(self) -> dict[str, str]:
@@ -191,13 +157,6 @@ class BasetenEmulator:
         if found is None:
             raise KeyError(name)
         return found
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
 
     def _watch(self, deployment: Deployment, replica: Replica) -> None:
         self._gateway.watch(deployment, replica)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-import tempfile
-import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from gpuhub.testing.emulator import BilledSeconds, Fault, FaultKind, HttpEmulator, RequestLog
+from typing_extensions import override
+
+from gpuhub.testing.emulator import HttpEmulator
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.face import EmulatorFace, folder_for, remove_folder
 from gpuhub_replicate.emulator.account import Account
 from gpuhub_replicate.emulator.files import Files
 from gpuhub_replicate.emulator.hosted import add_hosted
@@ -36,17 +34,20 @@ if TYPE_CHECKING:
 
 __all__ = ["ReplicateEmulator"]
 
-_LOOK_S, _PATIENCE_S = 0.01, 2.0
 
-
-class ReplicateEmulator:
+class ReplicateEmulator(EmulatorFace[Site]):
     """One Replicate account, played on this machine.
+
+    ``crash`` on ``stream`` lets a worker die after the first item of an iterator. ``crash`` on
+    ``deploy`` lets the registry refuse the next image.
 
     Args:
         options: How it behaves.
         clock: Its time. Default: a virtual clock, moved by whoever waits.
         port: Port to listen on; 0 (default) takes a free one.
     """
+
+    _places: ClassVar = {("crash", "stream"): "stream item", ("crash", "deploy"): "manifest"}
 
     def __init__(
         self,
@@ -56,10 +57,8 @@ class ReplicateEmulator:
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        self.clock: Any = clock or VirtualClock()
-        self._site = Site(options=self.options, clock=self.clock)
-        name = f"gpuhub-replicate-{secrets.token_hex(8)}"
-        self._folder = Path(tempfile.gettempdir(), name)
+        super().__init__(Site(options=self.options, clock=clock or VirtualClock()))
+        self._folder = folder_for("replicate")
         self._workshop = Workshop(self._site, self._folder)
         files, webhooks = Files(self._site), Webhooks(self._site)
         self._account = Account(self._site, self._workshop, files, webhooks)
@@ -79,10 +78,10 @@ class ReplicateEmulator:
             registry,
         )
         self._server = HttpEmulator(Service(self._site, routes), port=port)
-        self._unwatch: Callable[[], None] = lambda: None
 
     # The face of all emulators
 
+    @override
     def start(self) -> Mapping[str, str]:
         """Listen; gives ``api_url``, ``registry_url``, ``stream_url`` and ``delivery_url``.
 
@@ -97,12 +96,7 @@ class ReplicateEmulator:
         if self.options.workers == "coglet":
             coglet_python(self.options.coglet_python)
         self._workshop.open()
-        url = self._server.start()
-        self._site.url = url
-        watch = getattr(self.clock, "on_advance", None)
-        if watch is not None:
-            self._unwatch()
-            self._unwatch = watch(self._site.timeline.settle)
+        url = self._served_at(self._server.start())
         return {
             "api_url": f"{url}/v1",
             "registry_url": url,
@@ -111,42 +105,16 @@ class ReplicateEmulator:
             "cog_runtime": "base",
         }
 
+    @override
     def stop(self) -> None:
         """End every worker and stop listening. May be called twice."""
         self._unwatch()
         with self._site.timeline.lock:
             self._account.close()
         self._server.stop()
-        self._remove_folder()
+        remove_folder(self._folder)
 
-    def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
-        """Let the next operations of one kind go wrong.
-
-        ``crash`` on ``stream`` lets a worker die after the first item of an iterator. ``crash`` on
-        ``deploy`` lets the registry refuse the next image. ``lost_response`` with code
-        ``halfway`` drops the connection in the middle of an answer.
-        """
-        kind = fault if isinstance(fault, str) else fault.kind
-        self._site.faults.fail(fault, _place(kind, on), times)
-
-    def fail_randomly(
-        self, fault: Fault | FaultKind, on: str = "submit", *, probability: float, seed: int
-    ) -> None:
-        """Let operations fail by chance; the same seed gives the same sequence."""
-        kind = fault if isinstance(fault, str) else fault.kind
-        self._site.faults.randomly(fault, _place(kind, on), probability=probability, seed=seed)
-
-    @property
-    def requests(self) -> RequestLog:
-        """What clients asked, oldest first."""
-        return self._site.requests
-
-    @property
-    def billed_seconds(self) -> BilledSeconds:
-        """Worker id -> seconds billed so far."""
-        with self._site.change():
-            return self._site.meter.billed_seconds(self._site.timeline.now())
-
+    @override
     def orphans(self) -> list[str]:
         """Workers that are billed and belong to no deployment and no version of the account's."""
         with self._site.change():
@@ -155,11 +123,6 @@ class ReplicateEmulator:
             return [each for each in self._site.meter.running() if each not in owned]
 
     # What tests set and look at
-
-    @property
-    def url(self) -> str:
-        """Base address of everything."""
-        return self._site.url
 
     @property
     def username(self) -> str:
@@ -214,23 +177,3 @@ class ReplicateEmulator:
     def prediction(self, prediction_id: str) -> Prediction:
         """Give the state of a prediction, to look at."""
         return self._account.predictions[prediction_id]
-
-    def _remove_folder(self) -> None:
-        """Remove what workers leave; one that is just being killed may still write."""
-        ends = time.monotonic() + _PATIENCE_S
-        while self._folder.exists():
-            shutil.rmtree(self._folder, ignore_errors=True)
-            if time.monotonic() > ends:
-                return
-            time.sleep(_LOOK_S if self._folder.exists() else 0)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
-
-def _place(kind: str, on: str) -> str:
-    return {("crash", "stream"): "stream item", ("crash", "deploy"): "manifest"}.get((kind, on), on)

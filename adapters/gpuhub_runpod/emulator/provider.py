@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import secrets
-import shutil
-import tempfile
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from gpuhub.testing.emulator import BilledSeconds, Fault, FaultKind, HttpEmulator, RequestLog
+from typing_extensions import override
+
+from gpuhub.testing.emulator import HttpEmulator, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.face import EmulatorFace, folder_for, remove_folder
 from gpuhub_runpod.emulator.account import Account
 from gpuhub_runpod.emulator.machines import Played, Workshop, sdk_python
 from gpuhub_runpod.emulator.options import EmulatorOptions
@@ -40,14 +39,18 @@ _WEBHOOK_TRIES = 3
 _WEBHOOK_S = 5.0
 
 
-class RunPodEmulator:
+class RunPodEmulator(EmulatorFace[Site]):
     """One RunPod account, played on this machine.
+
+    ``crash`` on ``stream`` lets a worker die after the first item of a stream.
 
     Args:
         options: How it behaves.
         clock: Its time. Default: a virtual clock, moved by whoever waits.
         port: Port to listen on; 0 (default) takes a free one.
     """
+
+    _places: ClassVar = {("crash", "stream"): "stream item"}
 
     def __init__(
         self,
@@ -57,10 +60,8 @@ class RunPodEmulator:
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        self.clock: Any = clock or VirtualClock()
-        self._site = Site(options=self.options, clock=self.clock)
-        name = f"gpuhub-runpod-{secrets.token_hex(8)}"
-        self._folder = folder = Path(tempfile.gettempdir(), name)
+        super().__init__(Site(options=self.options, clock=clock or VirtualClock()))
+        self._folder = folder = folder_for("runpod")
         self._workshop = Workshop(self.options, folder, self._result, self._item)
         placement = Placement(self._site, self._workshop, folder)
         self._account = Account(self._site, placement, self._tell)
@@ -79,10 +80,10 @@ class RunPodEmulator:
             ),
         )
         self._server = HttpEmulator(service, port=port)
-        self._unwatch: Callable[[], None] = lambda: None
 
     # The face of all emulators
 
+    @override
     def start(self) -> Mapping[str, str]:
         """Listen; gives ``api_url`` and ``data_url``.
 
@@ -94,14 +95,10 @@ class RunPodEmulator:
         if self.options.workers == "sdk":
             sdk_python(self.options.sdk_python)
         self._workshop.open()
-        url = self._server.start()
-        self._site.url = url
-        watch = getattr(self.clock, "on_advance", None)
-        if watch is not None:
-            self._unwatch()
-            self._unwatch = watch(self._site.timeline.settle)
+        url = self._served_at(self._server.start())
         return {"api_url": f"{url}/v2", "data_url": f"{url}/v2"}
 
+    @override
     def stop(self) -> None:
         """End every worker and stop listening. May be called twice."""
         self._unwatch()
@@ -109,40 +106,14 @@ class RunPodEmulator:
             for endpoint in list(self._account.endpoints.values()):
                 self._account.delete(endpoint)
         self._server.stop()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
-        """Let the next operations of one kind go wrong.
-
-        ``crash`` on ``stream`` lets a worker die after the first item of a stream.
-        ``lost_response`` with code ``halfway`` drops the connection in the middle of an answer.
-        """
-        kind = fault if isinstance(fault, str) else fault.kind
-        self._site.faults.fail(fault, _place(kind, on), times)
-
-    def fail_randomly(
-        self, fault: Fault | FaultKind, on: str = "submit", *, probability: float, seed: int
-    ) -> None:
-        """Let operations fail by chance; the same seed gives the same sequence."""
-        kind = fault if isinstance(fault, str) else fault.kind
-        self._site.faults.randomly(fault, _place(kind, on), probability=probability, seed=seed)
-
-    @property
-    def requests(self) -> RequestLog:
-        """What clients asked, oldest first."""
-        return self._site.requests
+        remove_folder(self._folder)
 
     @property
     def worker_requests(self) -> RequestLog:
         """What workers asked, oldest first."""
         return self._site.worker_requests
 
-    @property
-    def billed_seconds(self) -> BilledSeconds:
-        """Worker id -> seconds billed so far."""
-        with self._site.change():
-            return self._site.meter.billed_seconds(self._site.timeline.now())
-
+    @override
     def orphans(self) -> list[str]:
         """Workers that are billed and belong to no endpoint; names that several endpoints have."""
         with self._site.change():
@@ -153,11 +124,6 @@ class RunPodEmulator:
             return [each for each in self._site.meter.running() if each not in owned] + twice
 
     # What tests set and look at
-
-    @property
-    def url(self) -> str:
-        """Base address of all planes."""
-        return self._site.url
 
     @property
     def catalog(self) -> Catalog:
@@ -201,13 +167,6 @@ class RunPodEmulator:
         """Give the state of an endpoint, to look at."""
         return self._account.endpoints[endpoint_id]
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
     # Inside
 
     def _result(self, job: Job, result: dict[str, Any]) -> None:
@@ -232,10 +191,6 @@ class RunPodEmulator:
         """Tell a webhook of the end of a job."""
         body = json.dumps(job.shown()).encode()
         threading.Thread(target=_post, args=(job.webhook, body), daemon=True).start()
-
-
-def _place(kind: str, on: str) -> str:
-    return "stream item" if (kind, on) == ("crash", "stream") else on
 
 
 def _post(url: str, body: bytes) -> None:

@@ -97,8 +97,10 @@ class Service:
         if kind not in quotas:
             return
         key = (request.headers.get("authorization", ""), kind)
-        gate = self._gates.setdefault(key, Gate(quotas[kind], self._site.timeline.now))
-        gate.count()
+        if key not in self._gates:
+            quota = quotas[kind]
+            self._gates[key] = Gate(quota.count, quota.window_s, self._site.timeline.now)
+        self._gates[key].count()
 
 
 def _refusal(fault: Fault, route: Route) -> Problem:

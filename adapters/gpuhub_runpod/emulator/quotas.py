@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from typing_extensions import override
+
+from gpuhub.testing.emulator import quotas
 from gpuhub_runpod.emulator.options import Quota
 from gpuhub_runpod.emulator.problems import Problem
 
 __all__ = ["Gate"]
 
 
-class Gate:
+class Gate(quotas.Gate):
     """Counts requests of one kind.
 
     Args:
@@ -21,10 +23,13 @@ class Gate:
     """
 
     def __init__(self, quota: Quota, now: Callable[[], float]) -> None:
-        self._quota = quota
-        self._now = now
-        self._recent: deque[float] = deque()
+        super().__init__(quota.count, quota.window_s, now)
+        self._at_once = quota.at_once
         self._open = 0
+
+    @override
+    def refusal(self, wait_s: float) -> Problem:
+        return Problem(429, "too many requests", retry_after=max(1.0, wait_s))
 
     @contextmanager
     def passing(self) -> Iterator[None]:
@@ -33,14 +38,9 @@ class Gate:
         Raises:
             Problem: 429, with the seconds to wait.
         """
-        now, quota = self._now(), self._quota
-        while self._recent and self._recent[0] <= now - quota.window_s:
-            self._recent.popleft()
-        if len(self._recent) >= quota.count:
-            raise _too_many(self._recent[0] + quota.window_s - now)
-        if quota.at_once is not None and self._open >= quota.at_once:
-            raise _too_many(1.0)
-        self._recent.append(now)
+        if self.left and self._at_once is not None and self._open >= self._at_once:
+            raise self.refusal(1.0)
+        self.count()
         self._open += 1
         try:
             yield
@@ -49,14 +49,8 @@ class Gate:
 
     def headers(self) -> dict[str, str]:
         """Give the headers that tell of the limit, as the control plane has them."""
-        now, quota = self._now(), self._quota
-        left = max(0, quota.count - len(self._recent))
-        reset = self._recent[0] + quota.window_s - now if self._recent else quota.window_s
+        left, reset_s = self.left, max(0, round(self.reset_s))
         return {
-            "RateLimit": f'"minute";r={left};t={max(0, round(reset))}',
-            "RateLimit-Policy": f'"minute";q={quota.count};w={round(quota.window_s)}',
+            "RateLimit": f'"minute";r={left};t={reset_s}',
+            "RateLimit-Policy": f'"minute";q={self.most};w={round(self.window_s)}',
         }
-
-
-def _too_many(seconds: float) -> Problem:
-    return Problem(429, "too many requests", retry_after=max(1.0, seconds))

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from gpuhub.testing.emulator.containers import VendorPythonMissing, vendor_python
 from gpuhub.testing.emulator.processes import free_port
 from gpuhub_baseten.emulator.machines.kinds import Order
 from gpuhub_baseten.emulator.machines.process import ProcessMachine
@@ -16,7 +17,7 @@ __all__ = ["TrussMissing", "truss_machine", "truss_python"]
 _HOST = Path(__file__).with_name("truss_host.py")
 
 
-class TrussMissing(RuntimeError):  # noqa: N818 - says what is the matter
+class TrussMissing(VendorPythonMissing):
     """There is no Python with Truss and all that its server imports."""
 
 
@@ -30,23 +31,13 @@ def truss_python(configured: str = "") -> Path:
     Raises:
         TrussMissing: There is none; says how to make one.
     """
-    named = configured or os.environ.get("BASETEN_WORKER_PYTHON", "")
-    folders = [Path.cwd(), *Path.cwd().parents]
-    found = [Path(named)] if named else [each / ".venv-baseten/bin/python" for each in folders]
-    for python in found:
-        if python.is_file() and _has_server(python):
-            return python
-    raise TrussMissing(
-        f"there is no Python with truss and fastapi ({named or '.venv-baseten'}): run "
-        "UV_PROJECT_ENVIRONMENT=.venv-baseten uv sync --no-default-groups --group vendor-baseten, "
-        "or set BASETEN_WORKER_PYTHON"
-    )
+    return vendor_python("baseten", "truss and fastapi", configured, TrussMissing, _is_fit)
 
 
-def _has_server(python: Path) -> bool:
-    """Whether the packages lie beside it; looking is quicker than asking."""
+def _is_fit(python: Path) -> bool:
+    """Whether it is there with the packages beside it; looking is quicker than asking."""
     places = [*python.parent.parent.glob("lib/python3*/site-packages")]
-    return all(
+    return python.is_file() and all(
         any((place / name).is_dir() for place in places)
         for name in ("truss", "fastapi", "prometheus_client", "msgpack")
     )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.containers import container_env, make_folders
 from gpuhub.testing.emulator.processes import free_port
 from gpuhub_baseten.emulator.machines.forked import ForkedMachine
 from gpuhub_baseten.emulator.machines.inline import InlineMachine
@@ -49,9 +49,7 @@ class Workshop:
         """
         if self._site.options.workers == "truss":
             truss_python(self._site.options.truss_python)
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        for name in ("home", "tmp", "images"):
-            (self._folder / name).mkdir(exist_ok=True)
+        make_folders(self._folder, "home", "tmp", "images")
 
     def make(
         self, deployment: Deployment, replica: Replica, exited: Callable[[int], None]
@@ -83,14 +81,8 @@ class Workshop:
 
     def _platform(self, deployment: Deployment, replica: Replica) -> dict[str, str]:
         """What a container has by itself; ``PORT`` and ``HOSTNAME`` cannot be changed."""
-        return {
-            "HOME": str(self._folder / "home"),
-            "HOSTNAME": f"{deployment.id}-{replica.id}",
-            "LANG": "C.UTF-8",
-            "PATH": os.pathsep.join((str(self._python().parent), os.defpath)),
-            "PORT": "8080",
-            "TMPDIR": str(self._folder / "tmp"),
-        }
+        own = container_env(self._folder, self._python())
+        return {**own, "HOSTNAME": f"{deployment.id}-{replica.id}", "PORT": "8080"}
 
     def _python(self) -> Path:
         if self._site.options.workers == "truss":

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.containers import (
+    VendorPythonMissing,
+    container_env,
+    make_folders,
+    vendor_python,
+)
 from gpuhub_beam.emulator.machines.forked import ForkedMachine
 from gpuhub_beam.emulator.machines.process import RunnerMachine
 
@@ -18,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["Beta9Missing", "Workshop", "beta9_python"]
 
 
-class Beta9Missing(RuntimeError):  # noqa: N818 - says what is the matter
+class Beta9Missing(VendorPythonMissing):
     """There is no Python with the ``beta9`` package for real runners."""
 
 
@@ -36,9 +41,7 @@ class Workshop:
 
     def open(self) -> None:
         """Make the folders; whoever made this removes them."""
-        self.folder.mkdir(mode=0o700, exist_ok=True)
-        for name in ("code", "home", "tmp", "volumes"):
-            (self.folder / name).mkdir(exist_ok=True)
+        make_folders(self.folder, "code", "home", "tmp", "volumes")
 
     def unpacked(self, object_id: str, archive: Path | None) -> Path:
         """Give the folder that stands for ``/mnt/code``; unpacked once for each object."""
@@ -60,13 +63,7 @@ class Workshop:
         """What a container has by itself."""
         is_stub = self._options.workers == "stub"
         python = Path(sys.executable) if is_stub else beta9_python(self._options.beta9_python)
-        return {
-            "HOME": str(self.folder / "home"),
-            "LANG": "C.UTF-8",
-            "PATH": os.pathsep.join((str(python.parent), os.defpath)),
-            "PYTHONUNBUFFERED": "1",
-            "TMPDIR": str(self.folder / "tmp"),
-        }
+        return {**container_env(self.folder, python), "PYTHONUNBUFFERED": "1"}
 
 
 def beta9_python(configured: str = "") -> Path:
@@ -79,14 +76,4 @@ def beta9_python(configured: str = "") -> Path:
     Raises:
         Beta9Missing: There is none; says how to make one.
     """
-    named = configured or os.environ.get("BEAM_WORKER_PYTHON", "")
-    folders = [Path.cwd(), *Path.cwd().parents]
-    found = [Path(named)] if named else [each / ".venv-beam/bin/python" for each in folders]
-    for python in found:
-        if python.is_file():
-            return python
-    raise Beta9Missing(
-        f"there is no Python with the beta9 package ({named or '.venv-beam'}): run "
-        "UV_PROJECT_ENVIRONMENT=.venv-beam uv sync --no-default-groups --group vendor-beam, "
-        "or set BEAM_WORKER_PYTHON"
-    )
+    return vendor_python("beam", "the beta9 package", configured, Beta9Missing)

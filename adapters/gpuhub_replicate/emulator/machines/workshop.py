@@ -7,10 +7,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.containers import (
+    VendorPythonMissing,
+    container_env,
+    make_folders,
+    vendor_python,
+)
+from gpuhub.testing.emulator.layers import unpack
 from gpuhub_replicate.emulator.machines.coglet import CogletMachine
 from gpuhub_replicate.emulator.machines.forked import ForkedMachine
 from gpuhub_replicate.emulator.machines.inline import InlineMachine
-from gpuhub_replicate.emulator.machines.unpacking import unpack
 
 if TYPE_CHECKING:
     from gpuhub_replicate.emulator.models import Version
@@ -20,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["CogletMissing", "Workshop", "coglet_python"]
 
 
-class CogletMissing(RuntimeError):  # noqa: N818 - says what is the matter
+class CogletMissing(VendorPythonMissing):
     """There is no Python with the ``cog`` package for real workers."""
 
 
@@ -38,9 +44,7 @@ class Workshop:
 
     def open(self) -> None:
         """Make the folders; whoever made this removes them."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        for name in ("home", "tmp", "versions"):
-            (self._folder / name).mkdir(exist_ok=True)
+        make_folders(self._folder, "home", "tmp", "versions")
 
     def make(self, worker: Worker, reports: Reports) -> Machine:
         """Make the machine of a worker, not yet started."""
@@ -75,12 +79,7 @@ class Workshop:
         is_stub = self._site.options.workers == "stub"
         options = self._site.options
         python = Path(sys.executable) if is_stub else coglet_python(options.coglet_python)
-        return {
-            **env,
-            "HOME": str(self._folder / "home"),
-            "PATH": os.pathsep.join((str(python.parent), os.defpath)),
-            "TMPDIR": str(self._folder / "tmp"),
-        }
+        return env | container_env(self._folder, python)
 
 
 def coglet_python(configured: str = "") -> Path:
@@ -93,14 +92,4 @@ def coglet_python(configured: str = "") -> Path:
     Raises:
         CogletMissing: There is none; says how to make one.
     """
-    named = configured or os.environ.get("REPLICATE_WORKER_PYTHON", "")
-    folders = [Path.cwd(), *Path.cwd().parents]
-    found = [Path(named)] if named else [each / ".venv-replicate/bin/python" for each in folders]
-    for python in found:
-        if python.is_file():
-            return python
-    raise CogletMissing(
-        f"there is no Python with the cog package ({named or '.venv-replicate'}): run "
-        "UV_PROJECT_ENVIRONMENT=.venv-replicate uv sync --no-default-groups --group "
-        "vendor-replicate, or set REPLICATE_WORKER_PYTHON"
-    )
+    return vendor_python("replicate", "the cog package", configured, CogletMissing)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 import http.client
-import io
 import json
 import re
-import shutil
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
+
+from gpuhub.testing.emulator.layers import unpack
 
 __all__ = ["Image", "LoopbackImages", "on_loopback"]
 
@@ -25,7 +23,6 @@ _ACCEPTED = (
     "application/vnd.oci.image.index.v1+json",
     "application/vnd.docker.distribution.manifest.list.v2+json",
 )
-_WHITEOUT = ".wh."
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ class LoopbackImages:
         root.mkdir(parents=True)
         for layer in manifest["layers"]:
             _, content = _get(host, f"/v2/{name}/blobs/{layer['digest']}")
-            _unpack(content, root)
+            unpack(content, root)
         settings = config.get("config") or {}
         command = [*(settings.get("Entrypoint") or ()), *(settings.get("Cmd") or ())]
         env = dict(text.partition("=")[::2] for text in settings.get("Env") or ())
@@ -136,22 +133,3 @@ def _get(host: str, path: str, method: str = "GET") -> tuple[int, bytes]:
         return 503, b""
     finally:
         connection.close()
-
-
-def _unpack(content: bytes, root: Path) -> None:
-    """Put a layer on what is there: files over files, and whiteouts instead of them."""
-    data = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-        for member in archive:
-            path = PurePosixPath(member.name.lstrip("./"))
-            if path.name.startswith(_WHITEOUT):
-                _remove(root / path.parent / path.name.removeprefix(_WHITEOUT))
-            else:
-                archive.extract(member, root, filter="tar")
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

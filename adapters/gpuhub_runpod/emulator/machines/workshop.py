@@ -10,6 +10,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.containers import (
+    VendorPythonMissing,
+    container_env,
+    make_folders,
+    vendor_python,
+)
 from gpuhub.testing.emulator.processes import free_port
 from gpuhub_runpod.emulator.machines.execve import execve_problem
 from gpuhub_runpod.emulator.machines.forked import STANDIN, ForkedMachine
@@ -25,10 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["SdkMissing", "Workshop", "sdk_python"]
 
 _BOOT = re.compile(r'^(?:exec )?python3?(?: -[a-zA-Z]+)* "?\$\{?(\w+)\}?"?$')
-_BASE_PATH = os.defpath
 
 
-class SdkMissing(RuntimeError):  # noqa: N818 - says what is the matter
+class SdkMissing(VendorPythonMissing):
     """There is no Python with the ``runpod`` package for real workers."""
 
 
@@ -58,9 +63,7 @@ class Workshop:
 
     def open(self) -> None:
         """Make the folders; whoever made this removes them."""
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        for name in ("home", "tmp"):
-            (self._folder / name).mkdir(exist_ok=True)
+        make_folders(self._folder, "home", "tmp")
 
     def make(self, worker: Worker, order: MachineOrder, *, is_web: bool) -> Machine:
         """Make the machine of a worker.
@@ -110,12 +113,7 @@ class Workshop:
         """What a container has by itself."""
         is_stub = self._options.workers == "stub"
         python = Path(sys.executable) if is_stub else sdk_python(self._options.sdk_python)
-        return {
-            "HOME": str(self._folder / "home"),
-            "LANG": "C.UTF-8",
-            "PATH": os.pathsep.join((str(python.parent), _BASE_PATH)),
-            "TMPDIR": str(self._folder / "tmp"),
-        }
+        return container_env(self._folder, python)
 
 
 def sdk_python(configured: str = "") -> Path:
@@ -128,17 +126,7 @@ def sdk_python(configured: str = "") -> Path:
     Raises:
         SdkMissing: There is none; says how to make one.
     """
-    named = configured or os.environ.get("RUNPOD_WORKER_PYTHON", "")
-    folders = [Path.cwd(), *Path.cwd().parents]
-    found = [Path(named)] if named else [each / ".venv-runpod/bin/python" for each in folders]
-    for python in found:
-        if python.is_file():
-            return python
-    raise SdkMissing(
-        f"there is no Python with the runpod package ({named or '.venv-runpod'}): run "
-        "UV_PROJECT_ENVIRONMENT=.venv-runpod uv sync --no-default-groups --group vendor-runpod, "
-        "or set RUNPOD_WORKER_PYTHON"
-    )
+    return vendor_python("runpod", "the runpod package", configured, SdkMissing)
 
 
 def _boot_script(command: list[str], env: Mapping[str, Any]) -> str | None:

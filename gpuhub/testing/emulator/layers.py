@@ -14,7 +14,12 @@ _WHITEOUT = ".wh."
 
 
 def unpack(content: bytes, root: Path) -> None:
-    """Put a layer on what is there: files over files, and whiteouts instead of them."""
+    """Put a layer on what is there: files over files, and whiteouts instead of them.
+
+    Args:
+        content: A tar archive, compressed with gzip or not.
+        root: Folder that stands for ``/``.
+    """
     data = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
     with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         for member in archive:

@@ -7,7 +7,6 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -84,9 +83,7 @@ class BeamEmulator:
             Sockets(self._calls),
             completes_over_http=self.options.completes_over_http,
         )
-        # Without the package, of the same extra as the server, all but websockets works.
-        websockets = find_spec("websockets") is not None
-        self._server = HttpEmulator(Service(self._site, routes), port=port, websockets=websockets)
+        self._server = HttpEmulator(Service(self._site, routes), port=port, websockets=True)
         self._bridge: Bridge | None = None
         self._small_grpc: SmallGrpc | None = None
         self._unwatch: Callable[[], None] = lambda: None

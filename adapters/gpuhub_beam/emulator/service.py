@@ -65,7 +65,7 @@ class Service:
             answer = await route.handle(request, *arguments)
         except Problem as problem:
             answer = _told(route, problem)
-        if isinstance(answer, Opened) and answer.run is not None:
+        if isinstance(answer, Opened):
             await answer.run(send)
             return
         await finish(send, answer, fault, partial(send_while_there, receive=receive))

@@ -35,16 +35,14 @@ WARM = (
     *("shutil", "subprocess", "tarfile", "tempfile", "typing", "urllib.request", "uuid"),
     *("starlette.applications", "starlette.middleware", "starlette.responses"),
     *("starlette.routing", "uvicorn", "uvicorn.lifespan.on", "uvicorn.loops.asyncio"),
-    "uvicorn.protocols.http.h11_impl",
+    *("uvicorn.protocols.http.h11_impl", "uvicorn.protocols.websockets.websockets_sansio_impl"),
 )
 """What a container needs, imported once instead of once for each."""
 
 
 def prepare(paths: list[str]) -> None:
-    """Have the server's packages found, and what serves websockets imported, if it is there."""
+    """Have the server's packages found."""
     sys.path.extend(paths)
-    with contextlib.suppress(ImportError):
-        importlib.import_module("uvicorn.protocols.websockets.websockets_sansio_impl")
 
 
 def become(order: dict[str, Any], descriptors: list[int]) -> int:
@@ -116,9 +114,9 @@ def _serve(kind: str, listener: int) -> int:
 
     handler = _Handler()
     app = _asgi(handler) if kind == "asgi" else _Endpoint(handler)
-    ws = "websockets-sansio" if "websockets" in sys.modules else "none"
-    settings: dict[str, Any] = {"log_config": None, "access_log": False, "ws": ws}
-    server = uvicorn.Server(uvicorn.Config(app, loop="asyncio", http="h11", **settings))
+    settings: dict[str, Any] = {"log_config": None, "access_log": False, "loop": "asyncio"}
+    config = uvicorn.Config(app, http="h11", ws="websockets-sansio", **settings)
+    server = uvicorn.Server(config)
     with socket.socket(fileno=listener) as served:
         server.run(sockets=[served])
     return 0

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from gpuhub.testing.emulator.web import drop_connection
@@ -40,7 +40,7 @@ class Opened(Answer):
         run: Accepts it, and passes on what comes until it is closed.
     """
 
-    run: Callable[[Send], Awaitable[None]] | None = None
+    run: Callable[[Send], Awaitable[None]] = field(kw_only=True)
 
 
 class Handshake:

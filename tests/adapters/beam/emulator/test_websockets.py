@@ -12,6 +12,10 @@ from typing import Any
 
 import httpx
 import pytest
+from websockets.asyncio import client as asynchronous
+from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+from websockets.sync.connection import Connection
 
 from gpuhub.testing.emulator import Fault
 from gpuhub.testing.emulator.clocks import SystemClock
@@ -19,13 +23,6 @@ from gpuhub_beam.emulator import BeamEmulator, EmulatorOptions
 from tests.adapters.beam.emulator.conftest import Background, Cluster, archive, scaler
 from tests.adapters.beam.emulator.websocket_app import CODE
 from tests.adapters.waiting import until
-
-pytest.importorskip("websockets", reason="of the extra emulator")
-
-from websockets.asyncio import client as asynchronous
-from websockets.exceptions import ConnectionClosed, InvalidMessage, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-from websockets.sync.connection import Connection
 
 TOKEN = {"Authorization": "Bearer made-up"}
 

@@ -11,14 +11,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
 
 from gpuhub.errors import AdapterNotInstalled
 from gpuhub.testing.emulator import HttpEmulator
-
-pytest.importorskip("websockets", reason="of the extra emulator")
-
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
 
 OPEN = {"proxy": None, "compression": None, "max_size": None}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import httpx
@@ -130,6 +131,25 @@ def test_a_failed_job_is_run_again_under_its_id(emulator, workspace, project):
     assert call.result(timeout=60) == "once more"
     with pytest.raises(ProviderError, match="400"):
         call.retry()
+
+
+def test_retries_and_purges_on_a_loop(emulator, workspace, project):
+    """The same, awaited."""
+    endpoint = deployed(workspace, project.functions.echo, gpu="RTX4090")
+
+    async def use() -> tuple[Phase, str, int]:
+        emulator.fail("crash", on="submit")
+        call = await endpoint.spawn_async("once more")
+        with pytest.raises(CallFailed):
+            await call.result_async(timeout=60)
+        retried = await call.retry_async()
+        result = await call.result_async(timeout=60)
+        emulator.set_stock("ADA_24", "NONE")
+        emulator.clock.advance(3600)
+        await endpoint.spawn_async("waits")
+        return retried.phase, result, await endpoint.purge_queue_async()
+
+    assert asyncio.run(use()) == (Phase.QUEUED, "once more", 1)
 
 
 def test_a_queue_is_purged(emulator, workspace, project):

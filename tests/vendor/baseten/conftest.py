@@ -2,77 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import os
-import subprocess
 import tarfile
 from pathlib import Path
 
 import pytest
 
 import gpuhub_baseten
-from gpuhub._function import function
-from gpuhub._web import web
 from gpuhub.testing.emulator.clocks import SystemClock
-from gpuhub.workspace import Workspace
 from gpuhub_baseten.emulator import BasetenEmulator, EmulatorOptions, TrussMissing, truss_python
+from tests.adapters.needed import present
+from tests.vendor import sides
+from tests.vendor.sides import Vendor, workspace_on
 
 CLIENT = Path(__file__).with_name("client.py")
 KEY = "made-up-key"
 NOWHERE = "http://127.0.0.1:9"
 
 
-def absent(message):
-    """Skip and say why; in CI the environment must be there."""
-    if os.environ.get("CI"):
-        pytest.fail(message)
-    pytest.skip(message)
-
-
 @pytest.fixture(scope="session")
 def python():
     """An interpreter with truss, its server's packages, and baseten."""
-    try:
-        return truss_python()
-    except TrussMissing as missing:
-        return absent(str(missing))
-
-
-class Vendor:
-    """Baseten's clients, in a process of its own."""
-
-    def __init__(self, emulator, python, home):
-        self._emulator = emulator
-        self._python = python
-        self._home = home
-
-    def do(self, *steps):
-        """Do some steps; give their results."""
-        environment = {
-            "HOME": str(self._home),
-            "PATH": os.defpath,
-            "EMULATOR_URL": self._emulator.url,
-            "BASETEN_API_KEY": KEY,
-            "BASETEN_TRUSS_AUTH_REMOTE_URL": self._emulator.url,
-            "BASETEN_TRUSS_AUTH_API_KEY": KEY,
-            "USER_TRUSSRC_PATH": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            # Whatever would go to another host meets a closed door instead.
-            "HTTP_PROXY": NOWHERE,
-            "HTTPS_PROXY": NOWHERE,
-            "NO_PROXY": "127.0.0.1",
-        }
-        done = subprocess.run(
-            [self._python, "-W", "ignore", CLIENT],
-            input=json.dumps({"steps": steps}),
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout.splitlines()[-1])
+    return present(truss_python, TrussMissing)
 
 
 @pytest.fixture
@@ -98,30 +49,28 @@ def emulator(options):
 @pytest.fixture
 def vendor(emulator, python, tmp_path):
     """Baseten's clients."""
-    return Vendor(emulator, python, tmp_path)
+    environ = {
+        "HOME": str(tmp_path),
+        "EMULATOR_URL": emulator.url,
+        "BASETEN_API_KEY": KEY,
+        "BASETEN_TRUSS_AUTH_REMOTE_URL": emulator.url,
+        "BASETEN_TRUSS_AUTH_API_KEY": KEY,
+        "USER_TRUSSRC_PATH": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        # Whatever would go to another host meets a closed door instead.
+        "HTTP_PROXY": NOWHERE,
+        "HTTPS_PROXY": NOWHERE,
+        "NO_PROXY": "127.0.0.1",
+    }
+    return Vendor([python, "-W", "ignore", CLIENT], environ)
 
 
-class Ours:
-    """gpuhub on the same emulator."""
+class Ours(sides.Ours):
+    """gpuhub on the same emulator, which shows what was pushed."""
 
     def __init__(self, workspace, project, emulator):
-        self.workspace = workspace
-        self.project = project
+        super().__init__(workspace, project)
         self._emulator = emulator
-
-    def function(self, name, **settings):
-        """Decorate a function of the contract's project."""
-        target = getattr(self.project.functions, name)
-        return function(**settings)(target).in_workspace(self.workspace)
-
-    def deploy(self, name, **settings):
-        """Deploy a function of the contract's project; give its endpoint."""
-        return self.function(name, **settings).deploy()
-
-    def deploy_web(self, name, **settings):
-        """Deploy an application of the contract's project; give its endpoint."""
-        target = getattr(self.project.functions, name)
-        return web(**settings)(target).in_workspace(self.workspace).deploy()
 
     def pushed(self, endpoint):
         """Give the deployment that an endpoint points at, as the emulator has it."""
@@ -137,14 +86,7 @@ class Ours:
 @pytest.fixture
 def ours(emulator, gpuhub_contract_project, tmp_path):
     """A workspace on the emulator."""
-    environ = {"BASETEN_API_KEY": KEY, "GPUHUB_STATE_DIR": str(tmp_path / "state")}
-    workspace = Workspace(
-        "baseten",
-        app="contract",
-        root=gpuhub_contract_project.root,
-        provider_options=dict(emulator.start()),
-        adapters={"baseten": gpuhub_baseten},
-        environ=environ,
-    )
-    yield Ours(workspace, gpuhub_contract_project, emulator)
+    project, key = gpuhub_contract_project, {"BASETEN_API_KEY": KEY}
+    workspace = workspace_on(emulator, gpuhub_baseten, project, key, tmp_path / "state")
+    yield Ours(workspace, project, emulator)
     workspace.close()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
@@ -13,10 +11,10 @@ from pathlib import Path
 import pytest
 
 import gpuhub_beam
-from gpuhub._function import function
 from gpuhub.testing.emulator.clocks import SystemClock
-from gpuhub.workspace import Workspace
 from gpuhub_beam.emulator import BeamEmulator, Beta9Missing, EmulatorOptions, beta9_python
+from tests.adapters.needed import present
+from tests.vendor.sides import Ours, run_client, workspace_on
 
 CLIENT = Path(__file__).with_name("client.py")
 TOKEN = "made-up-token-of-a-length-that-the-sdk-takes-for-a-token-64-chars"
@@ -26,12 +24,7 @@ def python_of_beta9():
     """Give an interpreter with the SDK, or skip and say how to make one; in CI it is there."""
     if importlib.util.find_spec("beta9") is not None:
         return Path(sys.executable)
-    try:
-        return beta9_python()
-    except Beta9Missing as missing:
-        if os.environ.get("CI"):
-            pytest.fail(str(missing))
-        pytest.skip(str(missing))
+    return present(beta9_python, Beta9Missing)
 
 
 class Vendor:
@@ -52,9 +45,8 @@ class Vendor:
     def do(self, *steps, token=TOKEN):
         """Do some steps; give their results."""
         host, _, port = self._emulator.grpc_address.partition(":")
-        environment = {
+        environ = {
             "HOME": str(self._folder / "home"),
-            "PATH": os.defpath,
             "BETA9_TOKEN": token,
             "BETA9_GATEWAY_HOST": host,
             "BETA9_GATEWAY_PORT": port,
@@ -63,17 +55,8 @@ class Vendor:
         }
         results = self._folder / "results.json"
         results.unlink(missing_ok=True)
-        done = subprocess.run(
-            [self._python, "-W", "ignore", CLIENT, results],
-            input=json.dumps({"steps": steps}),
-            env=environment,
-            cwd=self.project,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
+        command = [self._python, "-W", "ignore", CLIENT, results]
+        run_client(command, environ, steps, cwd=self.project)
         return json.loads(results.read_text())
 
 
@@ -101,36 +84,10 @@ def vendor(emulator, tmp_path):
     return Vendor(emulator, python_of_beta9(), folder)
 
 
-class Ours:
-    """gpuhub on the same emulator."""
-
-    def __init__(self, workspace, project):
-        self.workspace = workspace
-        self.project = project
-
-    def deploy(self, name, /, **settings):
-        """Deploy a function of the contract's project; give its endpoint."""
-        target = getattr(self.project.functions, name)
-        return function(**settings)(target).in_workspace(self.workspace).deploy()
-
-
-def workspace_on(emulator, project, folder):
-    """Give a workspace on an emulator."""
-    known = gpuhub_beam.INFO.settings
-    urls = {name: url for name, url in emulator.start().items() if name in known}
-    return Workspace(
-        "beam",
-        app="contract",
-        root=project.root,
-        provider_options=urls,
-        adapters={"beam": gpuhub_beam},
-        environ={"BEAM_TOKEN": TOKEN, "GPUHUB_STATE_DIR": str(folder)},
-    )
-
-
 @pytest.fixture
 def ours(emulator, gpuhub_contract_project, tmp_path):
     """A workspace on the emulator."""
-    workspace = workspace_on(emulator, gpuhub_contract_project, tmp_path / "state")
-    yield Ours(workspace, gpuhub_contract_project)
+    project, token = gpuhub_contract_project, {"BEAM_TOKEN": TOKEN}
+    workspace = workspace_on(emulator, gpuhub_beam, project, token, tmp_path / "state")
+    yield Ours(workspace, project)
     workspace.close()

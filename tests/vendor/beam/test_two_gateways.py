@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+import gpuhub_beam
 from gpuhub._function import function
 from gpuhub.testing.emulator.clocks import SystemClock
 from gpuhub_beam.emulator import BeamEmulator, EmulatorOptions
-from tests.vendor.beam.conftest import TOKEN, workspace_on
+from tests.vendor.beam.conftest import TOKEN
+from tests.vendor.sides import workspace_on
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow]
 
@@ -26,9 +28,9 @@ def gateways():
 
 def test_two_workspaces_share_nothing(gateways, gpuhub_contract_project, tmp_path):
     """Each function goes to its own gateway, deployed, called, listed and deleted there."""
-    project = gpuhub_contract_project
+    project, token = gpuhub_contract_project, {"BEAM_TOKEN": TOKEN}
     first, second = (
-        workspace_on(gateway, project, tmp_path / f"state-{number}")
+        workspace_on(gateway, gpuhub_beam, project, token, tmp_path / f"state-{number}")
         for number, gateway in enumerate(gateways)
     )
     variable = project.functions.variable

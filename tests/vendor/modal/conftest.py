@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from gpuhub._function import function
-from gpuhub._web import web
 from gpuhub.testing.emulator.clocks import VirtualClock
 from gpuhub.workspace import Workspace
 from gpuhub_modal.emulator import EmulatorOptions, ModalEmulator
 from tests.adapters.modal.emulator.conftest import TOKEN, Laboratory
+from tests.vendor.sides import Ours
 
 pytest.importorskip("modal", reason="needs the SDK: run in .venv-modal and .venv-modal-floor")
 
@@ -22,24 +21,6 @@ def lab(monkeypatch, tmp_path):
     made = Laboratory(ModalEmulator(EmulatorOptions(tokens=dict([TOKEN])), VirtualClock()))
     yield made
     made.close()
-
-
-class Ours:
-    """gpuhub on the same emulator."""
-
-    def __init__(self, workspace, project):
-        self.workspace = workspace
-        self.project = project
-
-    def deploy(self, name, **settings):
-        """Deploy a function of the contract's project; give its endpoint."""
-        target = getattr(self.project.functions, name)
-        return function(**settings)(target).in_workspace(self.workspace).deploy()
-
-    def deploy_web(self, name, **settings):
-        """Deploy a web application of the contract's project; give its endpoint."""
-        target = getattr(self.project.functions, name)
-        return web(**settings)(target).in_workspace(self.workspace).deploy()
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from gpuhub.testing.emulator import BilledSeconds, Fault, FaultKind, RequestLog
+from typing_extensions import override
+
+from gpuhub.testing.emulator import RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.face import EmulatorFace, folder_for, remove_folder
 from gpuhub_modal.emulator.apps import Workspace
 from gpuhub_modal.emulator.calling import Calling
 from gpuhub_modal.emulator.defining import Definer
@@ -46,8 +45,14 @@ _PLACES = {
 }
 
 
-class ModalEmulator:
+class ModalEmulator(EmulatorFace[Site]):
     """One Modal workspace, played on this machine.
+
+    Faults are scripted on an operation as in :attr:`requests`, or on the name of an RPC. ``crash``
+    on ``deploy`` lets the build of an image fail, on ``stream`` a container die after the first
+    item. A ``crash`` on ``submit`` takes every container that takes the input, until it fails;
+    with code ``once`` only the first, as Modal documents that inputs are rescheduled. All else on
+    ``deploy`` happens to the publishing.
 
     Args:
         options: How it behaves.
@@ -63,9 +68,9 @@ class ModalEmulator:
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        self.clock: Any = clock or VirtualClock()
-        folder = Path(tempfile.gettempdir(), f"gpuhub-modal-{secrets.token_hex(8)}")
-        self._site = site = Site(options=self.options, clock=self.clock, folder=folder)
+        folder = folder_for("modal")
+        site = Site(options=self.options, clock=clock or VirtualClock(), folder=folder)
+        super().__init__(site)
         self._store = store = Store(site)
         self._workspace = workspace = Workspace(site)
         self._workshop = Workshop(self.options, folder)
@@ -91,10 +96,10 @@ class ModalEmulator:
         )
         service = Service(site, planes, self._placement.containers.get)
         self._server = GrpcServer(site, service.answers, port)
-        self._unwatch: Callable[[], None] = lambda: None
 
     # The face of all emulators
 
+    @override
     def start(self) -> Mapping[str, str]:
         """Listen; gives ``server_url``.
 
@@ -105,14 +110,10 @@ class ModalEmulator:
         """
         self._site.wire = load_wire()
         self._workshop.open()
-        url = self._server.start()
-        self._site.url = url
-        watch = getattr(self.clock, "on_advance", None)
-        if watch is not None:
-            self._unwatch()
-            self._unwatch = watch(self._site.timeline.settle)
+        url = self._served_at(self._server.start())
         return {"server_url": url}
 
+    @override
     def stop(self) -> None:
         """End every container and stop listening. May be called twice."""
         self._unwatch()
@@ -122,43 +123,14 @@ class ModalEmulator:
             self._placement.end_all()
         self._addresses.stop()
         self._server.stop()
-        shutil.rmtree(self._site.folder, ignore_errors=True)
-
-    def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
-        """Let the next operations of one kind go wrong.
-
-        ``on`` is an operation as in :attr:`requests`, or the name of an RPC. ``crash`` on
-        ``deploy`` lets the build of an image fail, on ``stream`` a container die after the first
-        item. A ``crash`` on ``submit`` takes every container that takes the input, until it fails;
-        with code ``once`` only the first, as Modal documents that inputs are rescheduled. All
-        else on ``deploy`` happens to the publishing.
-        """
-        kind = fault if isinstance(fault, str) else fault.kind
-        self._site.faults.fail(fault, _place(kind, on), times)
-
-    def fail_randomly(
-        self, fault: Fault | FaultKind, on: str = "submit", *, probability: float, seed: int
-    ) -> None:
-        """Let operations fail by chance; the same seed gives the same sequence."""
-        kind = fault if isinstance(fault, str) else fault.kind
-        self._site.faults.randomly(fault, _place(kind, on), probability=probability, seed=seed)
-
-    @property
-    def requests(self) -> RequestLog:
-        """What clients asked, oldest first."""
-        return self._site.requests
+        remove_folder(self._site.folder)
 
     @property
     def container_requests(self) -> RequestLog:
         """What containers asked, oldest first."""
         return self._site.container_requests
 
-    @property
-    def billed_seconds(self) -> BilledSeconds:
-        """Container id -> seconds billed so far."""
-        with self._site.change():
-            return self._site.meter.billed_seconds(self._site.now)
-
+    @override
     def orphans(self) -> list[str]:
         """Containers that are billed and belong to no app; names that several apps have."""
         with self._site.change():
@@ -174,11 +146,6 @@ class ModalEmulator:
             return [each for each in self._site.meter.running() if each not in owned] + twice
 
     # What tests set and look at
-
-    @property
-    def url(self) -> str:
-        """Where gRPC is answered."""
-        return self._site.url
 
     @property
     def workspace(self) -> Workspace:
@@ -219,21 +186,14 @@ class ModalEmulator:
                     return
         raise KeyError(task_id)
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
     # Inside
+
+    @override
+    def _place(self, kind: str, on: str) -> str:
+        return _PLACES.get((kind, on), "AppPublish" if on == "deploy" else on)
 
     def _staff(self, function: Function) -> None:
         def hire(desk: Desk) -> Fleet:
             return Fleet(function, self._placement, died=desk.died, freed=desk.dispatch)
 
         function.desk = Desk(function, hire)
-
-
-def _place(kind: str, on: str) -> str:
-    return _PLACES.get((kind, on), "AppPublish" if on == "deploy" else on)

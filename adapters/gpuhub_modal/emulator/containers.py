@@ -8,6 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from typing_extensions import override
+
+from gpuhub.testing.emulator.workers import WorkerBase
+
 if TYPE_CHECKING:
     from gpuhub.testing.emulator.signals import RealTimer, Signal
     from gpuhub.testing.emulator.timeline import Timer
@@ -67,8 +71,8 @@ class Taker:
 
 
 @dataclass(slots=True, eq=False)
-class Container:
-    """One container. Changed with the lock held; times are clock seconds.
+class Container(WorkerBase):
+    """One container.
 
     Attributes:
         id: ``ta-…``.
@@ -76,21 +80,12 @@ class Container:
         definition: What it runs.
         gpu: Which card it has; empty on a CPU, or without a place.
         started_at: When it started, and billing began.
-        ready_at: When its cold start ends.
         log: Its lines.
         cancelled: Fires when inputs are to be cancelled.
         machine: What runs its code; ``None`` before it has a place.
         is_waiting: It waits for a card.
-        is_draining: It stops after its last input.
-        is_stopped: It is gone.
-        has_booted: Its code asked for inputs.
-        is_booting: Its code was started and did not ask yet.
-        is_returning: It has just sent an output, and asks for more in a moment.
-        idle_since: Since when it has no input.
-        idle_timer: When it will be stopped for that.
         boot_timer: When its start has taken too long.
         inputs: What it runs, by id.
-        at_work: Ids of inputs whose code really runs.
         taken: How many inputs it was given.
         taker: Its request for inputs.
         to_cancel: Ids of inputs it has to be told to cancel.
@@ -101,42 +96,30 @@ class Container:
     function_id: str
     definition: Definition
     started_at: float
-    ready_at: float
     log: ContainerLog
     cancelled: Signal
     gpu: str = ""
     machine: Machine | None = None
     is_waiting: bool = False
-    is_draining: bool = False
-    is_stopped: bool = False
-    has_booted: bool = False
-    is_booting: bool = False
-    is_returning: bool = False
-    idle_since: float = 0.0
-    idle_timer: Timer | None = None
     boot_timer: Timer | RealTimer | None = None
     inputs: dict[str, Input] = field(default_factory=dict)
-    at_work: set[str] = field(default_factory=set)
     taken: int = 0
     taker: Taker | None = None
     to_cancel: list[str] = field(default_factory=list)
     failure: Any = None
 
-    def is_ready(self, now: float) -> bool:
-        """Whether it can take inputs."""
-        return self.has_booted and now >= self.ready_at
-
     def room(self, now: float, most: int) -> int:
         """How many inputs it takes now, if it may run so many at once."""
-        if self.taker is None or self.is_draining or self.is_stopped or not self.is_ready(now):
+        if self.taker is None or self.is_draining or not self.is_ready(now):
             return 0
         if any(each.hangs or each.crashes for each in self.inputs.values()) and most == 1:
             return 0
         return min(self.taker.size, most * self.taker.size - len(self.inputs))
 
-    def stop_timers(self) -> None:
-        """Call off what is due for it."""
-        for timer in (self.idle_timer, self.boot_timer):
-            if timer is not None:
-                timer.cancel()
-        self.idle_timer = self.boot_timer = None
+    @override
+    def end_boot(self) -> None:
+        """Note that its code is ready, or ended, if it was started."""
+        if self.boot_timer is not None:
+            self.boot_timer.cancel()
+            self.boot_timer = None
+        WorkerBase.end_boot(self)  # a class with slots knows no super() without arguments

@@ -78,7 +78,7 @@ class Desk:
 
     def asked(self, container: Container) -> None:
         """Note that a container wants inputs."""
-        self.fleet.asked(container)
+        container.end_return()
         self.fleet.booted(container)
         self._go_on()
 
@@ -184,17 +184,14 @@ class Desk:
         entry.started_at = self._site.now
         container.inputs[entry.id] = entry
         container.taken += 1
-        if container.idle_timer is not None:
-            container.idle_timer.cancel()
-            container.idle_timer = None
+        container.end_idling()
         entry.call.changed.fire()
         if entry.crashes:
             entry.crashes -= 1
             self._site.timeline.at(self._site.now, lambda: self._kill(container, entry))
             return
         if not entry.hangs:
-            container.at_work.add(entry.id)
-            self._site.began()
+            container.begin_work(entry.id)
         self._watch(entry)
 
     def _watch(self, entry: Input) -> None:
@@ -280,9 +277,8 @@ class Desk:
     def _let_go(self, container: Container, entry: Input) -> None:
         """Note that a container has ended an input that was broken off."""
         if entry.id in container.at_work:
-            container.at_work.discard(entry.id)
             self.fleet.returning(container)
-            self._site.ended()
+            container.end_work(entry.id)
             if not container.inputs and not container.is_stopped:
                 self.fleet.rest(container)
             self._go_on()
@@ -293,9 +289,7 @@ class Desk:
         entry.container = None
         if container is None or container.inputs.pop(entry.id, None) is None:
             return
-        if entry.id in container.at_work:
-            container.at_work.discard(entry.id)
-            self._site.ended()
+        container.end_work(entry.id)
         if rest and not container.inputs and not container.is_stopped:
             self.fleet.rest(container)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.workers import cold_start_after
 from gpuhub_modal.emulator.containers import Container, Machine
 
 if TYPE_CHECKING:
@@ -58,9 +59,7 @@ class Fleet:
             return None
         fault = self._site.faults.take("start")
         kind = None if fault is None else fault.kind
-        cold_start_s = self._site.options.cold_start_s
-        if fault is not None and kind == "cold_start":
-            cold_start_s = fault.delay_s or 10 * cold_start_s
+        cold_start_s = cold_start_after(fault, self._site.options.cold_start_s)
         container = self._placement.new_container(self._function, self._now + cold_start_s)
         self._function.containers[container.id] = container
         if fault is not None and kind == "capacity":
@@ -75,22 +74,15 @@ class Fleet:
             return
         container.has_booted = True
         self._function.failures = 0
-        self._end_boot(container)
+        container.end_boot()
         due = max(self._now, container.ready_at)
         self._site.timeline.at(due, lambda: self._ready(container))
 
     def returning(self, container: Container) -> None:
         """Note that a container sent an output: until it asks again, it is at work."""
         is_last = container.definition.sent.single_use_containers
-        if container.taker is None and not container.is_returning and not is_last:
-            container.is_returning = True
-            self._site.began()
-
-    def asked(self, container: Container) -> None:
-        """Note that a container asks for inputs."""
-        if container.is_returning:
-            container.is_returning = False
-            self._site.ended()
+        if container.taker is None and not is_last:
+            container.begin_return()
 
     def rest(self, container: Container, since: float | None = None) -> None:
         """Note that a container has no input any more, since a moment; ``None``: now."""
@@ -118,12 +110,7 @@ class Fleet:
         if container.is_stopped:
             return
         container.is_stopped = True
-        container.stop_timers()
-        self._end_boot(container)
-        self.asked(container)
-        for _ in container.at_work:
-            self._site.ended()
-        container.at_work.clear()
+        container.end_all()
         self._function.containers.pop(container.id, None)
         self._site.meter.stop(container.id, self._now)
         self._placement.end(container, at_once=at_once or container.taker is None)
@@ -138,9 +125,7 @@ class Fleet:
     def review_idleness(self) -> None:
         """Apply changed limits to containers that are idle already."""
         for container in list(self._function.containers.values()):
-            if container.idle_timer is not None:
-                container.idle_timer.cancel()
-                container.idle_timer = None
+            container.end_idling()
             if not container.inputs and container.has_booted:
                 self._watch_idleness(container)
 
@@ -187,8 +172,7 @@ class Fleet:
             self._site.timeline.after(seconds, self.look_for_cards)
 
     def _boot(self, container: Container) -> None:
-        container.is_booting = True
-        self._site.began()
+        container.begin_boot()
         limit_s = self._function.limits.startup_s
         self._watch_boot(container, limit_s)
         container.machine = self._placement.machine(
@@ -220,14 +204,6 @@ class Fleet:
         is_current = machine is None or container.machine is machine
         if is_current and not container.is_stopped:
             self._died(container, code)
-
-    def _end_boot(self, container: Container) -> None:
-        if container.boot_timer is not None:
-            container.boot_timer.cancel()
-            container.boot_timer = None
-        if container.is_booting:
-            container.is_booting = False
-            self._site.ended()
 
     def _ready(self, container: Container) -> None:
         if not container.is_stopped and not container.inputs:

@@ -60,7 +60,16 @@ class Placement:
         self._owners[task_id] = function
         signal = Signal(self._site.waker)
         now = self._site.now
-        container = Container(task_id, function.id, function.definition, now, ready_at, log, signal)
+        container = Container(
+            task_id,
+            function.id,
+            function.definition,
+            now,
+            log,
+            signal,
+            site=self._site,
+            ready_at=ready_at,
+        )
         self.containers[task_id] = container
         return container
 

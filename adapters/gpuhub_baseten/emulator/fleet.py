@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.workers import cold_start_after
 from gpuhub_baseten.emulator.logs import ReplicaOutput
 from gpuhub_baseten.emulator.problems import Problem
 from gpuhub_baseten.emulator.state import Deployment, Replica, Startup, Visit
@@ -132,9 +133,7 @@ class Fleet:
         if replica.is_stopped:
             return
         replica.is_stopped = True
-        self._end_boot(replica)
-        if replica.idle_timer is not None:
-            replica.idle_timer.cancel()
+        replica.end_all()
         for visit in list(replica.visits.values()):
             self._lose(replica, visit)
         deployment.replicas.pop(replica.id, None)
@@ -149,7 +148,7 @@ class Fleet:
         """Note that a replica's code answers."""
         if replica.is_stopped or replica.has_booted:
             return
-        self._end_boot(replica)
+        replica.end_boot()
         replica.has_booted = True
         self._site.meter.start(replica.id, replica.started_at)
         now = self._site.now()
@@ -179,9 +178,7 @@ class Fleet:
     def review_idleness(self, deployment: Deployment) -> None:
         """Apply changed limits to replicas that are idle already."""
         for replica in list(deployment.replicas.values()):
-            if replica.idle_timer is not None:
-                replica.idle_timer.cancel()
-                replica.idle_timer = None
+            replica.end_idling()
             if replica.has_booted and not replica.visits:
                 self._rest(deployment, replica)
         self.go_on(deployment)
@@ -225,12 +222,10 @@ class Fleet:
     def _start(self, deployment: Deployment) -> None:
         now = self._site.now()
         fault = self._site.faults.take("start")
-        cold_start_s = self._site.options.cold_start_s
-        if fault is not None and fault.kind == "cold_start":
-            cold_start_s = fault.delay_s or 10 * cold_start_s
+        cold_start_s = cold_start_after(fault, self._site.options.cold_start_s)
         short = self._site.new_id(5)
         output = ReplicaOutput(self._folder / f"{deployment.id}-{short}.log", short)
-        replica = Replica(short, now, now + cold_start_s, output)
+        replica = Replica(short, now, output, site=self._site, ready_at=now + cold_start_s)
         deployment.replicas[short] = replica
         deployment.log.follow(output)
         if fault is not None and fault.kind == "capacity":
@@ -247,8 +242,7 @@ class Fleet:
     def _boot(self, deployment: Deployment, replica: Replica) -> None:
         deployment.startups.append(Startup(replica.id, self._site.timeline.wall()))
         deployment.log.say(f"starting replica on {deployment.instance.id}", replica=replica.id)
-        replica.is_booting = True
-        self._site.began()
+        replica.begin_boot()
         made: list[Machine] = []
         made.append(
             self._make(deployment, replica, lambda code: self._exited(deployment, replica, code))
@@ -324,9 +318,7 @@ class Fleet:
     def _assign(self, visit: Visit, deployment: Deployment, replica: Replica) -> None:
         visit.replica = replica
         replica.visits[visit.id] = visit
-        if replica.idle_timer is not None:
-            replica.idle_timer.cancel()
-            replica.idle_timer = None
+        replica.end_idling()
         now = self._site.now()
         if visit.crashes:
             self._site.timeline.at(now, lambda: self._kill(deployment, replica, visit))
@@ -361,11 +353,6 @@ class Fleet:
             visit.timer.cancel()
         if visit.is_real:
             visit.is_real = False
-            self._site.ended()
-
-    def _end_boot(self, replica: Replica) -> None:
-        if replica.is_booting:
-            replica.is_booting = False
             self._site.ended()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from gpuhub.testing.emulator.workers import WorkerBase
 from gpuhub_baseten.emulator.problems import Problem
 
 if TYPE_CHECKING:
@@ -101,40 +102,24 @@ class Visit:
 
 
 @dataclass(slots=True, eq=False)
-class Replica:
-    """One replica. Changed with the lock held; times are clock seconds.
+class Replica(WorkerBase):
+    """One replica.
 
     Attributes:
         id: Five letters.
         started_at: When its container started.
-        ready_at: When its cold start ends.
         output: What it prints.
         machine: What runs its code; ``None`` before it has a place.
         is_waiting: It waits for a machine.
-        is_booting: Its code was started and does not answer yet.
-        has_booted: Its code answers.
-        is_draining: It stops after its last request.
-        is_stopped: It is gone.
         visits: Requests it has, by id.
-        idle_timer: When it will be looked at for being idle.
     """
 
     id: str
     started_at: float
-    ready_at: float
     output: ReplicaOutput
     machine: Machine | None = None
     is_waiting: bool = False
-    is_booting: bool = False
-    has_booted: bool = False
-    is_draining: bool = False
-    is_stopped: bool = False
     visits: dict[str, Visit] = field(default_factory=dict)
-    idle_timer: Timer | None = None
-
-    def is_ready(self, now: float) -> bool:
-        """Whether it answers requests."""
-        return self.has_booted and now >= self.ready_at and not self.is_stopped
 
 
 @dataclass(slots=True)

@@ -211,15 +211,14 @@ class Desk:
         prediction.status, prediction.worker = "processing", worker
         prediction.started, prediction.started_at = self._now, self._site.stamp()
         worker.jobs[prediction.id] = prediction
-        self.fleet.keep(worker)
+        worker.end_idling()
         self._staff.told(prediction, "start")
         prediction.changed.fire()
         if prediction.crashes:
             self._site.timeline.at(self._now, lambda: self.crashed(worker))
             return False
         if not prediction.hangs:
-            worker.at_work.add(prediction.id)
-            self._site.began()
+            worker.begin_work(prediction.id)
         self._watch(prediction)
         return not prediction.hangs
 
@@ -294,9 +293,7 @@ class Desk:
         worker = prediction.worker
         if worker is None or worker.jobs.pop(prediction.id, None) is None:
             return
-        if prediction.id in worker.at_work:
-            worker.at_work.discard(prediction.id)
-            self._site.ended()
+        worker.end_work(prediction.id)
         if not worker.jobs and not worker.is_stopped:
             self.fleet.rest(worker)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.workers import cold_start_after
 from gpuhub_replicate.emulator.workers import Machine, Worker
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Fleet:
         if worker.has_booted or worker.is_stopped:
             return
         worker.has_booted = True
-        self._end_boot(worker)
+        worker.end_boot()
         self._site.timeline.at(max(self._now, worker.ready_at), lambda: self._ready(worker))
 
     def rest(self, worker: Worker) -> None:
@@ -74,11 +75,7 @@ class Fleet:
         if worker.is_stopped:
             return
         worker.is_stopped = True
-        self._end_boot(worker)
-        for _ in worker.at_work:
-            self._site.ended()
-        worker.at_work.clear()
-        self.keep(worker)
+        worker.end_all()
         self._pool.workers.pop(worker.id, None)
         self._site.meter.stop(worker.id, self._now)
         if worker.machine is not None:
@@ -86,12 +83,6 @@ class Fleet:
         self._pool.used_at = self._now
         self._pool.scaled()
         self._site.note()
-
-    def keep(self, worker: Worker) -> None:
-        """Do not stop a worker for being idle: it has something to do."""
-        if worker.idle_timer is not None:
-            worker.idle_timer.cancel()
-            worker.idle_timer = None
 
     def replace(self) -> None:
         """Let a new release take over: idle workers go at once, busy ones after their work."""
@@ -102,7 +93,7 @@ class Fleet:
     def review_idleness(self) -> None:
         """Apply changed limits to workers that are idle already."""
         for worker in list(self._pool.workers.values()):
-            self.keep(worker)
+            worker.end_idling()
             if not worker.jobs and worker.has_booted:
                 self._watch_idleness(worker)
 
@@ -113,11 +104,17 @@ class Fleet:
     def _start(self) -> None:
         now, pool = self._now, self._pool
         fault = None if pool.is_hosted else self._site.faults.take("start")
-        delay_s = 0.0 if pool.is_hosted else self._site.options.cold_start_s
-        if fault is not None and fault.kind == "cold_start":
-            delay_s = fault.delay_s or 10 * delay_s
-        worker = Worker(self._site.new_id(), pool.version, pool.release, now, now + delay_s)
-        worker.idle_since = now
+        usual_s = 0.0 if pool.is_hosted else self._site.options.cold_start_s
+        delay_s = cold_start_after(fault, usual_s)
+        worker = Worker(
+            self._site.new_id(),
+            pool.version,
+            pool.release,
+            now,
+            site=self._site,
+            ready_at=now + delay_s,
+            idle_since=now,
+        )
         pool.workers[worker.id] = worker
         pool.scaled()
         worker.is_broken = fault is not None and fault.kind == "crash"
@@ -142,8 +139,7 @@ class Fleet:
         if worker.is_broken:
             self._site.timeline.at(worker.ready_at, lambda: self._crashed(worker))
             return
-        worker.is_booting = True
-        self._site.began()
+        worker.begin_boot()
         worker.machine = self._hire(worker)
         worker.machine.start()
 
@@ -152,11 +148,6 @@ class Fleet:
             worker.is_draining = True
         else:
             self.stop(worker)
-
-    def _end_boot(self, worker: Worker) -> None:
-        if worker.is_booting:
-            worker.is_booting = False
-            self._site.ended()
 
     def _ready(self, worker: Worker) -> None:
         if not worker.is_stopped and not worker.jobs:

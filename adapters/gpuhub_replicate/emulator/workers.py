@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from gpuhub.testing.emulator.workers import WorkerBase
+
 if TYPE_CHECKING:
-    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_replicate.emulator.models import Version
     from gpuhub_replicate.emulator.predictions import Prediction
 
@@ -62,26 +63,18 @@ class Machine(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Worker:
-    """One worker. Changed with the lock held; times are clock seconds.
+class Worker(WorkerBase):
+    """One worker.
 
     Attributes:
         id: Unique within the emulator.
         version: What it runs.
         release: Number of the deployment's release; 0 without one.
         started_at: When its container started, and billing began.
-        ready_at: When its cold start ends.
         machine: What runs its code; ``None`` before it has a place.
         waits_for_card: There is no capacity for it now.
         is_broken: Its first start fails.
-        is_draining: It stops after its last prediction.
-        is_stopped: It is gone.
-        has_booted: Its code is ready.
-        is_booting: Its code was started and is not ready.
-        idle_since: Since when it has no prediction.
-        idle_timer: When it will be stopped for that.
         jobs: What it runs, by id; what was cancelled stays until its code has stopped.
-        at_work: Ids of those whose code really runs.
         printed: What its setup printed.
     """
 
@@ -89,23 +82,11 @@ class Worker:
     version: Version
     release: int
     started_at: float
-    ready_at: float
     machine: Machine | None = None
     waits_for_card: bool = False
     is_broken: bool = False
-    is_draining: bool = False
-    is_stopped: bool = False
-    has_booted: bool = False
-    is_booting: bool = False
-    idle_since: float = 0.0
-    idle_timer: Timer | None = None
     jobs: dict[str, Prediction] = field(default_factory=dict)
-    at_work: set[str] = field(default_factory=set)
     printed: str = ""
-
-    def is_ready(self, now: float) -> bool:
-        """Whether it takes predictions, if it has room."""
-        return self.has_booted and now >= self.ready_at and not self.is_stopped
 
     def room(self, now: float) -> int:
         """How many more it takes."""

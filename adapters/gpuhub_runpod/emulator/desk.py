@@ -187,16 +187,13 @@ class Desk:
         job.started_at = self._now
         job.attempts += 1
         worker.jobs[job.id] = job
-        if worker.idle_timer is not None:
-            worker.idle_timer.cancel()
-            worker.idle_timer = None
+        worker.end_idling()
         job.changed.fire()
         if job.crashes:
             self._site.timeline.at(self._now, lambda: self._kill(worker, job))
             return False
         if not job.hangs:
-            worker.at_work.add(job.id)
-            self._site.began()
+            worker.begin_work(job.id)
         self._watch(job)
         return self._reserve(worker, job)
 
@@ -275,9 +272,7 @@ class Desk:
         worker = job.worker
         if worker is None or worker.jobs.pop(job.id, None) is None:
             return
-        if job.id in worker.at_work:
-            worker.at_work.discard(job.id)
-            self._site.ended()
+        worker.end_work(job.id)
         if rest and not worker.jobs and not worker.is_stopped:
             self.fleet.rest(worker)
 

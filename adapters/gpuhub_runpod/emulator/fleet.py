@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.workers import cold_start_after
 from gpuhub_runpod.emulator.autoscaler import Load, desired_workers
 from gpuhub_runpod.emulator.rules import idles_by_request_count
 from gpuhub_runpod.emulator.workers import Machine, Worker
@@ -61,9 +62,7 @@ class Fleet:
         """Start one worker, or have it wait for a card."""
         now = self._now
         fault = self._site.faults.take("start")
-        cold_start_s = self._site.options.cold_start_s
-        if fault is not None and fault.kind == "cold_start":
-            cold_start_s = fault.delay_s or 10 * cold_start_s
+        cold_start_s = cold_start_after(fault, self._site.options.cold_start_s)
         worker = self._placement.new_worker(self._endpoint, ready_at=now + cold_start_s)
         self._endpoint.workers[worker.id] = worker
         if fault is not None and fault.kind == "capacity":
@@ -87,15 +86,13 @@ class Fleet:
 
     def unboot(self, worker: Worker) -> None:
         """Give a worker no jobs until its code asks for some anew."""
-        self._end_boot(worker)
-        self.asked(worker)
+        worker.end_boot()
+        worker.end_return()
+        worker.end_idling()
         worker.has_booted = False
         for taker in worker.takers:
             taker.size = 0
         worker.takers.clear()
-        if worker.idle_timer is not None:
-            worker.idle_timer.cancel()
-            worker.idle_timer = None
 
     def give_up(self, worker: Worker) -> None:
         """Call a worker unhealthy; it stays, and is billed, until something replaces it."""
@@ -111,22 +108,15 @@ class Fleet:
         if worker.has_booted:
             return
         worker.has_booted = True
-        self._end_boot(worker)
+        worker.end_boot()
         worker.log.say("worker is ready")
         self._site.timeline.at(max(self._now, worker.ready_at), lambda: self._ready(worker))
 
     def returning(self, worker: Worker) -> None:
         """Note that a worker sent a result: until it asks again, it is at work."""
         asks = worker.machine is not None and not worker.machine.at_once
-        if asks and self._endpoint.is_queue and not worker.takers and not worker.is_returning:
-            worker.is_returning = True
-            self._site.began()
-
-    def asked(self, worker: Worker) -> None:
-        """Note that a worker asks for jobs."""
-        if worker.is_returning:
-            worker.is_returning = False
-            self._site.ended()
+        if asks and self._endpoint.is_queue and not worker.takers:
+            worker.begin_return()
 
     def rest(self, worker: Worker) -> None:
         """Note that a worker has no job any more."""
@@ -149,9 +139,7 @@ class Fleet:
             return
         worker.is_stopped = True
         self.unboot(worker)
-        for _ in worker.at_work:
-            self._site.ended()
-        worker.at_work.clear()
+        worker.end_all()
         self._endpoint.workers.pop(worker.id, None)
         self._site.meter.stop(worker.id, self._now)
         if worker.machine is not None:
@@ -171,9 +159,7 @@ class Fleet:
     def review_idleness(self) -> None:
         """Apply changed limits to workers that are idle already."""
         for worker in list(self._endpoint.workers.values()):
-            if worker.idle_timer is not None:
-                worker.idle_timer.cancel()
-                worker.idle_timer = None
+            worker.end_idling()
             if not worker.jobs:
                 self._watch_idleness(worker)
 
@@ -222,9 +208,8 @@ class Fleet:
             self._placement.explain_breakage(worker)
             self.give_up(worker)
             return
-        worker.is_booting = True
+        worker.begin_boot()
         worker.boots += 1
-        self._site.began()
         worker.machine = self._placement.machine(
             self._endpoint, worker, exited=lambda machine, code: self._exited(worker, machine, code)
         )
@@ -239,11 +224,6 @@ class Fleet:
         with self._site.timeline.lock:
             if worker.machine is machine and not worker.is_stopped:
                 self._crashed(worker, code)
-
-    def _end_boot(self, worker: Worker) -> None:
-        if worker.is_booting:
-            worker.is_booting = False
-            self._site.ended()
 
     def _ready(self, worker: Worker) -> None:
         if not worker.is_stopped and not worker.jobs:

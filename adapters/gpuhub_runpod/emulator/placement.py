@@ -48,7 +48,16 @@ class Placement:
         endpoint.logs[worker_id] = log
         now = self._site.timeline.now()
         signal = Signal(self._site.waker)
-        return Worker(worker_id, endpoint.release, now, ready_at, log, signal, idle_since=now)
+        return Worker(
+            worker_id,
+            endpoint.release,
+            now,
+            log,
+            signal,
+            site=self._site,
+            ready_at=ready_at,
+            idle_since=now,
+        )
 
     def find_card(self, endpoint: Endpoint, worker: Worker) -> bool:
         """Give a worker a place; ``False`` when no card it may have is free."""

@@ -8,10 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from typing_extensions import override
+
+from gpuhub.testing.emulator.workers import WorkerBase
+
 if TYPE_CHECKING:
     from gpuhub.testing.emulator.logs import WorkerLog
     from gpuhub.testing.emulator.signals import Signal
-    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_runpod.emulator.jobs import Job
     from gpuhub_runpod.emulator.releases import Release
 
@@ -76,14 +79,13 @@ class Taker:
 
 
 @dataclass(slots=True, eq=False)
-class Worker:
-    """One worker. Changed with the lock held; times are clock seconds.
+class Worker(WorkerBase):
+    """One worker.
 
     Attributes:
         id: Unique within the emulator.
         release: Which configuration it runs.
         started_at: When its container started, and billing began.
-        ready_at: When its cold start ends.
         log: Its lines.
         stop_signal: Fires when jobs are to be stopped.
         gpu_type: Which card it has; ``None`` on a CPU, or without a place.
@@ -91,17 +93,9 @@ class Worker:
         machine: What runs its code; ``None`` before it has a place.
         is_throttled: It waits for a card.
         is_unhealthy: It was given up.
-        is_draining: It stops after its last job.
-        is_stopped: It is gone.
-        has_booted: Its code asked for jobs.
-        is_booting: Its code was started and did not ask yet.
-        is_returning: It has just sent a result, and asks for more in a moment.
-        idle_since: Since when it has no job.
-        idle_timer: When it will be stopped for that.
         crashes: Ends of its code since its last job.
         boots: Starts of its code; what an earlier one still sends is ignored.
         jobs: What it runs, by id.
-        at_work: Ids of jobs whose code really runs.
         takers: Its requests for jobs.
         to_stop: Ids of jobs it has to be told to stop.
         port: Where it listens, for a load balancer.
@@ -112,7 +106,6 @@ class Worker:
     id: str
     release: Release
     started_at: float
-    ready_at: float
     log: WorkerLog
     stop_signal: Signal
     gpu_type: str | None = None
@@ -120,26 +113,20 @@ class Worker:
     machine: Machine | None = None
     is_throttled: bool = False
     is_unhealthy: bool = False
-    is_draining: bool = False
-    is_stopped: bool = False
-    has_booted: bool = False
-    is_booting: bool = False
-    is_returning: bool = False
-    idle_since: float = 0.0
-    idle_timer: Timer | None = None
     crashes: int = 0
     boots: int = 0
     jobs: dict[str, Job] = field(default_factory=dict)
-    at_work: set[str] = field(default_factory=set)
     takers: deque[Taker] = field(default_factory=deque)
     to_stop: list[str] = field(default_factory=list)
     port: int = 0
     health_port: int = 0
     pinged_at: float | None = None
 
+    @override
     def is_ready(self, now: float) -> bool:
         """Whether it can take jobs."""
-        return self.has_booted and now >= self.ready_at and not self.is_unhealthy
+        # A class with slots knows no super() without arguments.
+        return WorkerBase.is_ready(self, now) and not self.is_unhealthy
 
     def status(self, now: float) -> Status:
         """Give its state in RunPod's words."""
@@ -153,7 +140,7 @@ class Worker:
 
     def room(self, now: float) -> int:
         """How many jobs it takes now."""
-        if self.machine is None or self.is_draining or self.is_stopped or not self.is_ready(now):
+        if self.machine is None or self.is_draining or not self.is_ready(now):
             return 0
         if any(job.hangs or job.crashes for job in self.jobs.values()):
             return 0

@@ -75,8 +75,9 @@ class WorkerBase:
 
     def begin_work(self, call_id: str) -> None:
         """Note that the code of a call really runs."""
-        self.at_work.add(call_id)
-        self.site.began()
+        if call_id not in self.at_work:
+            self.at_work.add(call_id)
+            self.site.began()
 
     def end_work(self, call_id: str) -> bool:
         """Note that it does not any more; tells whether it did."""

@@ -132,8 +132,7 @@ class Balancer:
             return endpoint.is_deleted
         visit.worker, visit.started_at = worker, now
         worker.jobs[visit.id] = visit
-        worker.at_work.add(visit.id)
-        self._site.began()
+        worker.begin_work(visit.id)
         self._site.note()
         return True
 
@@ -142,9 +141,7 @@ class Balancer:
         if worker is None or worker.jobs.pop(visit.id, None) is None:
             return
         with self._site.change():
-            if visit.id in worker.at_work:
-                worker.at_work.discard(visit.id)
-                self._site.ended()
+            worker.end_work(visit.id)
             desk = self._account.desks.get(endpoint.id)
             if desk is not None and not worker.jobs and not worker.is_stopped:
                 desk.fleet.rest(worker)

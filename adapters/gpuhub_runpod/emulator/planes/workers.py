@@ -107,7 +107,7 @@ class WorkerPlane:
             desk = self._desk(endpoint_id)
             worker.takers.append(taker)
             desk.fleet.booted(worker)
-            desk.fleet.asked(worker)
+            worker.end_return()
             desk.dispatch()
         leaving = asyncio.ensure_future(request.receive())
         try:

@@ -8,16 +8,12 @@ import hmac
 import secrets
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from typing_extensions import override
 
 from gpuhub.testing.emulator import RequestLog
 from gpuhub.testing.emulator.site import EmulatorSite
 from gpuhub_beam.emulator.options import EmulatorOptions
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Site"]
 

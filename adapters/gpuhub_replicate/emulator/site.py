@@ -6,13 +6,9 @@ import itertools
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gpuhub.testing.emulator.site import EmulatorSite
 from gpuhub_replicate.emulator.options import EmulatorOptions
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Site"]
 

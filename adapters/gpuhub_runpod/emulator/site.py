@@ -7,15 +7,11 @@ import secrets
 import string
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from gpuhub.testing.emulator import RequestLog
 from gpuhub.testing.emulator.site import EmulatorSite
 from gpuhub_runpod.emulator.catalog import Catalog
 from gpuhub_runpod.emulator.options import EmulatorOptions
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Site"]
 

@@ -61,7 +61,9 @@ CAPABILITIES: Mapping[Feature, Support] = MappingProxyType(
         Feature.IMAGE_REFERENCE: Support.native("a Debian image with Python 3.9 to 3.14"),
         Feature.CONCURRENCY: Support.native("in the image: a change needs a deploy"),
         Feature.BUCKETS: Support.native("`weights`, mounted read-only before a replica loads"),
-        Feature.KIND_WEB: Support.native("a docker_server, below the sync route; with an API key"),
+        Feature.KIND_WEB: Support.native(
+            "a docker_server, below the sync route; with an API key; HTTP, no websockets"
+        ),
         Feature.REGIONS: Support.native("one region, by Baseten's name"),
         Feature.STATUS: Support.native("replicas as a number; Baseten tells no queue"),
         Feature.LOGS: Support.native("of the deployment that serves; the last 30 minutes"),

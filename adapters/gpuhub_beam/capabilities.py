@@ -48,7 +48,10 @@ _NOTED = {
     Feature.RESULT_KEPT: "of spawned calls, in the workspace's storage",
     Feature.SCHEDULE: "cron lines in UTC, and periods that a cron line has; made over gRPC",
     Feature.WEBHOOK: "signed; called by the worker at the end of the call",
-    Feature.KIND_WEB: "an asgi deployment, websockets included",
+    Feature.KIND_WEB: (
+        "an asgi deployment; websockets too, each a request in flight until it is closed, whatever "
+        "the timeout"
+    ),
     Feature.PUBLIC: "reachable without a token, by the id of its version",
 }
 

@@ -37,6 +37,9 @@ HANDLERS: dict[Kind, str] = {
 }
 
 
+_WEB = "a web application, websockets included; Beam's realtime is this kind with a loop of its own"
+
+
 @dataclass(frozen=True, slots=True)
 class Kinds:
     """The choice.
@@ -83,7 +86,7 @@ def _of_calls(spec: FunctionSpec, own: Options) -> Kinds:
     requests: Kind = "asgi" if spec.scaling.concurrency > 1 else "endpoint"
     if kind == "web":
         _check(own, "a web application", spec)
-        return Kinds(("asgi",), "a web application")
+        return Kinds(("asgi",), _WEB)
     if kind == "generator":
         _check(own, "a generator", spec)
         return Kinds((requests,), "a generator streams over a request; Beam's queue cannot")

@@ -112,6 +112,8 @@ def _call_rows(rows: Rows, spec: FunctionSpec, body: Mapping[str, Any], kinds: K
             rows.approximate("timeout", native, value, why)
         elif value != spec.timeout:
             rows.approximate("timeout", native, value, "Beam takes whole seconds")
+        elif spec.target.kind == "web":
+            rows.exact("timeout", native, value, "of requests; websockets have no limit")
         else:
             rows.exact("timeout", native, value)
     how = "the worker runs a call that raised again; a container that dies is not replaced"

@@ -38,7 +38,7 @@ _NOTED = {
     Feature.SNAPSHOT: "memory, and with gpu that of the GPU too (alpha at Modal)",
     Feature.PUBLIC: "else a request needs the headers Modal-Key and Modal-Secret of a proxy token",
     Feature.KIND_CLASS: "setup() runs when the container starts",
-    Feature.KIND_WEB: "asgi_app; 150 s for a request",
+    Feature.KIND_WEB: "asgi_app; 150 s for a request; websockets by Modal's word, not verified",
     Feature.CANCEL_QUEUED: "FunctionCall.cancel",
     Feature.CANCEL_RUNNING: "of functions that are not async, where one call runs at a time",
     Feature.RESULT_KEPT: "7 days",

@@ -54,7 +54,7 @@ _BY_DEFAULT = {
     Feature.MEMORY: Support.native("by the CPU flavor; with a GPU it comes with the card"),
     Feature.CONCURRENCY: Support.native("in the worker, through concurrency_modifier"),
     Feature.RESULT_KEPT: Support.native("30 minutes for spawned calls, 1 minute for others"),
-    Feature.KIND_WEB: Support.native("a load-balancing endpoint"),
+    Feature.KIND_WEB: Support.native("a load-balancing endpoint; HTTP, no websockets"),
     Feature.REGIONS: Support.native("data centers, such as EU-RO-1"),
     Feature.SECRETS: Support.native("{{ RUNPOD_SECRET_name }} references; stored in the console"),
 }

@@ -7,11 +7,14 @@ import time
 
 import pytest
 
-from gpuhub_beam.emulator import Beta9Missing, EmulatorOptions, beta9_python
+from gpuhub_beam.emulator import BeamEmulator, Beta9Missing, EmulatorOptions, beta9_python
 from tests.adapters.beam.emulator import test_websockets as quick
+from tests.adapters.beam.emulator import test_websockets_page as shown
 from tests.adapters.beam.emulator.conftest import archive
 from tests.adapters.beam.emulator.test_websockets import Site
 from tests.adapters.beam.emulator.test_websockets import site as site  # noqa: PLC0414 - a fixture
+from tests.adapters.beam.emulator.test_websockets_page import page as page  # noqa: PLC0414
+from tests.adapters.beam.emulator.test_websockets_page import workspace as workspace  # noqa: PLC0414
 from tests.adapters.needed import present
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(180)]
@@ -36,6 +39,7 @@ test_what_the_application_refuses = quick.test_what_the_application_refuses
 test_what_reaches_the_application = quick.test_what_reaches_the_application
 test_a_version_that_is_stopped = quick.test_a_version_that_is_stopped
 test_an_open_websocket_is_work = quick.test_an_open_websocket_is_work
+test_the_pages_application_and_client = shown.test_the_pages_application_and_client
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -48,6 +52,13 @@ def _python():
 def options():
     """Real runners."""
     return EmulatorOptions(workers="beta9")
+
+
+@pytest.fixture
+def emulator(options):
+    """A gateway of its own for what goes through gpuhub."""
+    with BeamEmulator(options) as played:
+        yield played
 
 
 def test_realtime_is_slower_and_mixes_messages_of_its_own_in(cluster):

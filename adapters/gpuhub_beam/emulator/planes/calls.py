@@ -84,10 +84,10 @@ class Calls:
             stub_id, _, path = tail.partition("/")
             with self._site.change():
                 stub = self._workspace.stubs.get(stub_id)
+            if first == "public" and (stub is None or stub.config["authorized"]):
+                raise Problem(400, "invalid stub id", "error")
             if stub is None or stub.kind != kind:
                 raise Problem(400, "Invalid stub", "message")
-            if first == "public" and stub.config["authorized"]:
-                raise Problem(401, "Unauthorized", "message")
             return stub, path
         second, _, path = tail.partition("/")
         version = second.removeprefix("v") if second[:1] == "v" and second[1:].isdigit() else ""

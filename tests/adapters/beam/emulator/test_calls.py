@@ -150,7 +150,9 @@ def test_a_public_deployment(cluster):
     assert httpx.post(public.made["invokeUrl"], json={"value": 1}).json() == 1
     private = cluster.deploy("plain")
     url = f"{cluster.emulator.url}/endpoint/public/{private.stub}"
-    assert httpx.post(url, json={}).status_code == 401
+    for wrong in (url, f"{cluster.emulator.url}/endpoint/public/nothing"):
+        answer = httpx.post(wrong, json={})
+        assert (answer.status_code, answer.json()) == (400, {"error": "invalid stub id"})
 
 
 @pytest.mark.parametrize(

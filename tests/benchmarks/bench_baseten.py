@@ -10,16 +10,7 @@ at once and shows what the clients cost by themselves. The goals are about the f
 from __future__ import annotations
 
 import asyncio
-import importlib
-import json
-import os
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +18,17 @@ import httpx
 
 import gpuhub
 from gpuhub_baseten.emulator import truss_python
+from tests.benchmarks.measuring import (
+    RAW,
+    Found,
+    ask_vendor,
+    found,
+    on_loop,
+    one_by_one,
+    played,
+    project,
+    table,
+)
 
 LEVELS = (1, 64)
 COUNTS = {1: 500, 64: 2048}
@@ -67,10 +69,6 @@ took = time.perf_counter() - began
 assert all(each["result"] == 2 * number for number, each in enumerate(done.data))
 print(count / took, statistics.median(done.individual_request_times))
 """
-
-Found = tuple[float, float]
-
-
 PROJECT = """
 import gpuhub
 
@@ -80,109 +78,42 @@ def double(number: int) -> int:
 """
 
 
-def project(folder: Path) -> Any:
-    """Write the function that is deployed, and import it."""
-    (folder / "bench_project.py").write_text(PROJECT, encoding="utf-8")
-    sys.path.insert(0, str(folder))
-    sys.modules.pop("bench_project", None)
-    importlib.invalidate_caches()
-    return importlib.import_module("bench_project").double
-
-
-@contextmanager
-def emulator(kind: str) -> Iterator[str]:
-    """Play Baseten in a process of its own; give its base URL."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", EMULATOR, kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
-
-
-def one_after_another(call: Callable[[], object]) -> Found:
-    """Calls per second and their median seconds, one at a time."""
-    for _ in range(50):
-        call()
-    times = []
-    for _ in range(COUNTS[1]):
-        began = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - began)
-    return len(times) / sum(times), statistics.median(times)
-
-
-async def on_loop(call: Callable[[], Awaitable[object]], level: int) -> Found:
-    """The same with so many tasks."""
-    times: list[float] = []
-
-    async def worker(calls: int) -> None:
-        for _ in range(calls):
-            began = time.perf_counter()
-            await call()
-            times.append(time.perf_counter() - began)
-
-    await asyncio.gather(*(worker(2) for _ in range(level)))
-    times.clear()
-    began = time.perf_counter()
-    await asyncio.gather(*(worker(COUNTS[level] // level) for _ in range(level)))
-    return len(times) / (time.perf_counter() - began), statistics.median(times)
-
-
 def bench_vendor(base: str) -> dict[int, Found]:
     """Baseten's Rust client."""
-    found = {}
+    results = {}
     for level in LEVELS:
-        done = subprocess.run(
-            [truss_python(), "-c", VENDOR],
-            input=json.dumps([base, level, COUNTS[level]]),
-            env={"PATH": os.defpath, "HOME": "/nonexistent"},
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        )
-        rate, median = done.stdout.split()
-        found[level] = (float(rate), float(median))
-    return found
+        printed = ask_vendor(truss_python(), VENDOR, [base, level, COUNTS[level]])
+        rate, median = printed.split()
+        results[level] = (float(rate), float(median))
+    return results
 
 
 def bench_httpx(base: str) -> dict[int, Found]:
     """Plain httpx: blocking for one call, on a loop for many."""
     place, document = f"{base}/production/predict", {"number": 1}
-    settings: dict[str, Any] = {
-        "headers": {"Authorization": "Bearer made-up"},
-        "limits": httpx.Limits(max_connections=300, max_keepalive_connections=300),
-        "timeout": 60,
-        "trust_env": False,
-    }
-    with httpx.Client(**settings) as client:
-        found = {1: one_after_another(lambda: client.post(place, json=document).json())}
+    with httpx.Client(**RAW) as client:
+        single = one_by_one(lambda: client.post(place, json=document).json(), COUNTS[1], 50)
 
     async def many() -> Found:
-        async with httpx.AsyncClient(**settings) as client:
-            return await on_loop(lambda: client.post(place, json=document), 64)
+        async with httpx.AsyncClient(**RAW) as client:
+            return found(
+                await on_loop(lambda: client.post(place, json=document), 64, COUNTS[64], 128)
+            )
 
-    return {**found, 64: asyncio.run(many())}
+    return {1: found(single), 64: asyncio.run(many())}
 
 
 def bench_gpuhub(workspace: gpuhub.Workspace, double: Any) -> dict[int, Found]:
     """The same with gpuhub; on a loop over aiohttp, as ``gpuhub-sdk[fast]`` does."""
     endpoint = double.endpoint()
-    found = {1: one_after_another(lambda: endpoint.invoke(1))}
+    single = one_by_one(lambda: endpoint.invoke(1), COUNTS[1], 50)
 
     async def many() -> Found:
-        measured = await on_loop(lambda: endpoint.invoke_async(1), 64)
+        measured = await on_loop(lambda: endpoint.invoke_async(1), 64, COUNTS[64], 128)
         await workspace.close_async()
-        return measured
+        return found(measured)
 
-    return {**found, 64: asyncio.run(many())}
+    return {1: found(single), 64: asyncio.run(many())}
 
 
 def best(rounds: list[dict[int, Found]]) -> dict[int, Found]:
@@ -190,20 +121,17 @@ def best(rounds: list[dict[int, Found]]) -> dict[int, Found]:
     return {level: max(each[level] for each in rounds) for level in LEVELS}
 
 
-def report(kind: str, found: dict[str, dict[int, Found]]) -> None:
+def report(kind: str, results: dict[str, dict[int, Found]]) -> None:
     """Print what was measured, and the ratios that are the goals."""
-    print(f"{kind:24}" + "".join(f"{level:>6} in flight: /s, p50 ms" for level in LEVELS))
-    for name, levels in found.items():
-        cells = (f"{rate:>17,.0f}, {1e3 * median:>7.2f}" for rate, median in levels.values())
-        print(f"{name:24}" + "".join(cells))
-    ours, raw, rust = (found[name] for name in ("gpuhub", "httpx", "performance client"))
+    table(kind, results)
+    ours, raw, rust = (results[name] for name in ("gpuhub", "httpx", "performance client"))
     print(f"one call: gpuhub / raw httpx = {ours[1][1] / raw[1][1]:.2f} (goal 1.2)")
     print(f"64 in flight: Rust client / gpuhub = {rust[64][0] / ours[64][0]:.2f} (goal 1.5)")
 
 
 def measure(kind: str) -> None:
     """Play Baseten with one kind of replica, and measure."""
-    with emulator(kind) as url, tempfile.TemporaryDirectory() as name:
+    with played(EMULATOR, kind) as url, tempfile.TemporaryDirectory() as name:
         workspace = gpuhub.Workspace(
             provider="baseten",
             app="bench",
@@ -215,7 +143,7 @@ def measure(kind: str) -> None:
             },
             environ={"BASETEN_API_KEY": "made-up", "GPUHUB_STATE_DIR": name},
         )
-        double = project(Path(name)).in_workspace(workspace)
+        double = project(Path(name), PROJECT).double.in_workspace(workspace)
         endpoint = double.deploy()
         assert endpoint.invoke(3) == 6
         base = f"{url}/model-{endpoint.ref.address}"

@@ -10,23 +10,16 @@ clients call the same container through the same gateway; raw httpx sends gpuhub
 
 from __future__ import annotations
 
-import importlib
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import httpx
 
 import gpuhub
 from gpuhub_beam.emulator import beta9_python
+from tests.benchmarks.measuring import RAW, ask_vendor, by_turns, played, project
 
 COUNT = 400
 ROUNDS = 5
@@ -66,55 +59,9 @@ def double(number: int) -> int:
 """
 
 
-def project(folder: Path) -> Any:
-    """Write the function that is deployed, and import it."""
-    (folder / "bench_project.py").write_text(PROJECT, encoding="utf-8")
-    sys.path.insert(0, str(folder))
-    sys.modules.pop("bench_project", None)
-    importlib.invalidate_caches()
-    return importlib.import_module("bench_project").double
-
-
-@contextmanager
-def emulator(kind: str) -> Iterator[str]:
-    """Play Beam in a process of its own; give its base URL."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", EMULATOR, kind],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(10)
-
-
-def medians_of(*calls: Callable[[int], object]) -> list[float]:
-    """Median seconds of each kind of call, in turns: what else the machine does hits all alike."""
-    times: list[list[float]] = [[] for _ in calls]
-    for number in range(WARM + COUNT):
-        for call, taken in zip(calls, times, strict=True):
-            began = time.perf_counter()
-            call(number)
-            taken.append(time.perf_counter() - began)
-    return [statistics.median(taken[WARM:]) for taken in times]
-
-
 def bench_vendor(url: str, deployment: str) -> float:
     """Beta9's client of deployments: a connection for each call, as it has it."""
-    done = subprocess.run(
-        [beta9_python(), "-W", "ignore", "-c", VENDOR],
-        input=json.dumps([url, TOKEN, deployment, WARM, COUNT]),
-        env={"PATH": os.defpath, "HOME": "/nonexistent"},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=True,
-    )
-    return float(done.stdout)
+    return float(ask_vendor(beta9_python(), VENDOR, [url, TOKEN, deployment, WARM, COUNT]))
 
 
 def compared(url: str, folder: Path) -> tuple[list[float], list[float], float]:
@@ -126,10 +73,9 @@ def compared(url: str, folder: Path) -> tuple[list[float], list[float], float]:
         provider_options={"gateway_url": url},
         environ={"BEAM_TOKEN": TOKEN, "GPUHUB_STATE_DIR": str(folder)},
     )
-    endpoint = project(folder).in_workspace(workspace).deploy()
+    endpoint = project(folder, PROJECT).double.in_workspace(workspace).deploy()
     assert endpoint.invoke(3) == 6
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    with httpx.Client(headers=headers, timeout=60, trust_env=False) as client:
+    with httpx.Client(**RAW) as client:
         place = f"{url}/endpoint/{endpoint.name}/v1"
         listed = client.get(f"{url}/api/v1/gateway/deployments").json()["deployments"]
         kinds = {each["stubType"]: each["id"] for each in listed}
@@ -140,7 +86,8 @@ def compared(url: str, folder: Path) -> tuple[list[float], list[float], float]:
             assert answer["result"] == 2 * number
             return answer
 
-        rounds = [medians_of(raw, endpoint.invoke) for _ in range(ROUNDS)]
+        turns = {"count": COUNT, "warm": WARM}
+        rounds = [by_turns(raw, endpoint.invoke, **turns) for _ in range(ROUNDS)]
         vendor = bench_vendor(url, kinds["endpoint/deployment"])
     workspace.close()
     return [one for one, _ in rounds], [other for _, other in rounds], vendor
@@ -149,7 +96,7 @@ def compared(url: str, folder: Path) -> tuple[list[float], list[float], float]:
 def main() -> None:
     """Play Beam and measure, with each kind of worker."""
     for kind in ("stub", "beta9"):
-        with emulator(kind) as url, tempfile.TemporaryDirectory() as name:
+        with played(EMULATOR, kind) as url, tempfile.TemporaryDirectory() as name:
             raw, ours, vendor = compared(url, Path(name))
         ratios = sorted(other / one for one, other in zip(raw, ours, strict=True))
         middle = statistics.median(ratios)

@@ -6,26 +6,20 @@ Run it alone: ``uv run python tests/benchmarks/bench_calls.py``. It prints ratio
 from __future__ import annotations
 
 import resource
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from tests.benchmarks.measuring import found, one_by_one
+
 ROUNDS = 400
 
 
 def median_ms(call: Callable[[], object], rounds: int = ROUNDS) -> float:
     """Time one call after another; milliseconds at the median."""
-    for _ in range(20):
-        call()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e3
+    return 1e3 * found(one_by_one(call, rounds, 20))[1]
 
 
 APP = """

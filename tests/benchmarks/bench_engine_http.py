@@ -6,12 +6,11 @@ Run it alone: ``uv run python tests/benchmarks/bench_engine_http.py``.
 from __future__ import annotations
 
 import asyncio
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -31,6 +30,7 @@ from gpuhub.adapter import (
 )
 from gpuhub.plan import Request
 from gpuhub.settings import SettingKey
+from tests.benchmarks.measuring import found, on_loop, one_by_one
 
 SERVER = """
 import json, socket, sys, uvicorn
@@ -81,29 +81,9 @@ class LoopbackAdapter:
         return CallState(CallRef("loop", ref.address, "1"), Phase.SUCCEEDED, output=answer.body)
 
 
-def median_ms(call: Callable[[], object], rounds: int = 600) -> float:
+def median_ms(call: Callable[[], object]) -> float:
     """Milliseconds of one call after another, at the median."""
-    for _ in range(50):
-        call()
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times) * 1e3
-
-
-async def per_second(call: Callable[[], Awaitable[object]], in_flight: int, count: int) -> float:
-    """Calls per second with so many in flight."""
-
-    async def worker(calls: int) -> None:
-        for _ in range(calls):
-            await call()
-
-    await asyncio.gather(*(worker(2) for _ in range(in_flight)))
-    start = time.perf_counter()
-    await asyncio.gather(*(worker(count // in_flight) for _ in range(in_flight)))
-    return count / (time.perf_counter() - start)
+    return 1e3 * found(one_by_one(call, 600, 50))[1]
 
 
 @gpuhub.function
@@ -127,9 +107,10 @@ async def bench_async(url: str, workspace: gpuhub.Workspace) -> None:
     """256 in flight."""
     endpoint = double.in_workspace(workspace).endpoint()
     limits = httpx.Limits(max_connections=300, max_keepalive_connections=300)
-    ours = await per_second(lambda: endpoint.invoke_async(1), 256, 5120)
+    ours, _ = found(await on_loop(lambda: endpoint.invoke_async(1), 256, 5120, 512))
     async with httpx.AsyncClient(base_url=url, limits=limits, timeout=60) as client:
-        raw = await per_second(lambda: client.post("/call", json={"number": 1}), 256, 2560)
+        post = partial(client.post, "/call", json={"number": 1})
+        raw, _ = found(await on_loop(post, 256, 2560, 512))
     await workspace.close_async()
     print(f"256 in flight: gpuhub with `fast` {ours:,.0f} per second,", end=" ")
     print(f"plain async httpx {raw:,.0f}, ratio {ours / raw:.2f} (limit 2)")

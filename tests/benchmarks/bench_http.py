@@ -6,7 +6,6 @@ Run it alone: ``uv run python tests/benchmarks/bench_http.py``.
 from __future__ import annotations
 
 import asyncio
-import statistics
 import subprocess
 import sys
 import threading
@@ -23,6 +22,7 @@ from gpuhub._http import Connections
 from gpuhub.adapter import AdapterInfo, Origin
 from gpuhub.plan import Request
 from gpuhub.settings import Credential, ProviderSettings
+from tests.benchmarks.measuring import by_turns
 
 SERVER = """
 import asyncio, sys
@@ -86,27 +86,19 @@ def raw_options() -> dict[str, Any]:
     return {"limits": limits, "timeout": 60, "headers": {"Authorization": "Bearer secret"}}
 
 
-def median_us(*calls: Callable[[], object], rounds: int = 1500) -> list[float]:
-    """Microseconds at the median, the calls taking turns so that noise hits all alike."""
-    times: list[list[float]] = [[] for _ in calls]
-    for _ in range(rounds):
-        for call, taken in zip(calls, times, strict=True):
-            start = time.perf_counter()
-            call()
-            taken.append(time.perf_counter() - start)
-    return [statistics.median(taken[50:]) * 1e6 for taken in times]
-
-
 def bench_one(url: str) -> None:
     """One request after the other."""
     ours = connections(url)
     io = ours.blocking()
     with httpx.Client(**raw_options()) as client:
-        raw_us, our_us = median_us(
-            lambda: client.post(f"{url}/v2/run", json=BODY).json(),
-            lambda: _drive.run(io.send(RUN)).json(),
+        raw_s, our_s = by_turns(
+            lambda _: client.post(f"{url}/v2/run", json=BODY).json(),
+            lambda _: _drive.run(io.send(RUN)).json(),
+            count=1450,
+            warm=50,
         )
     ours.close()
+    raw_us, our_us = 1e6 * raw_s, 1e6 * our_s
     print(f"one at a time: httpx {raw_us:.0f} us, gpuhub {our_us:.0f} us,", end=" ")
     print(f"ratio {our_us / raw_us:.2f} (limit 1.15, or 300 us more)")
 

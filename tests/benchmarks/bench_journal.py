@@ -7,8 +7,6 @@ The tables of both are small, so the numbers are those of the commit and of the 
 from __future__ import annotations
 
 import sqlite3
-import statistics
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -17,6 +15,7 @@ import pytest
 
 from gpuhub.adapter import DeploymentRef
 from gpuhub.journal import Journal
+from tests.benchmarks.measuring import by_turns
 
 pytestmark = pytest.mark.benchmark
 
@@ -28,12 +27,7 @@ REF = DeploymentRef(provider="mock", name="demo-embed", address="demo-embed")
 
 def median_us(work: Callable[[int], object], rounds: int = ROUNDS) -> float:
     """Run work again and again and give its median in microseconds."""
-    times = []
-    for turn in range(WARM_UP + rounds):
-        before = time.perf_counter()
-        work(turn)
-        times.append(time.perf_counter() - before)
-    return statistics.median(times[WARM_UP:]) * 1e6
+    return 1e6 * by_turns(work, count=rounds, warm=WARM_UP)[0]
 
 
 @pytest.fixture

@@ -13,13 +13,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gpuhub
+from tests.benchmarks.measuring import played, seconds_of
 
 ROUNDS = 20
 CALLS = 25
@@ -60,38 +59,13 @@ print(time.perf_counter() - began)
 """
 
 
-@contextmanager
-def emulator() -> Iterator[str]:
-    """Play Modal in a process of its own; give its address."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", EMULATOR],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()
-        process.wait(20)
-
-
-def timed(call: Callable[[], object]) -> float:
-    """Milliseconds of one call."""
-    began = time.perf_counter()
-    call()
-    return 1000 * (time.perf_counter() - began)
-
-
 def by_turns(calls: dict[str, Callable[[], object]]) -> dict[str, float]:
     """Median milliseconds of each."""
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(ROUNDS):
         order = list(calls) if number % 2 else list(reversed(calls))
         for name in order:
-            times[name] += [timed(calls[name]) for _ in range(CALLS)]
+            times[name] += [1000 * seconds_of(calls[name]) for _ in range(CALLS)]
     return {name: statistics.median(found) for name, found in times.items()}
 
 
@@ -106,7 +80,7 @@ def import_is_light() -> bool:
 
 def main() -> None:
     """Deploy both, measure, print."""
-    with tempfile.TemporaryDirectory() as place, emulator() as url:
+    with tempfile.TemporaryDirectory() as place, played(EMULATOR) as url:
         root = Path(place)
         (root / "gpuhub.toml").write_text('app = "ours"\n')
         (root / "bench_functions.py").write_text(MODULE)

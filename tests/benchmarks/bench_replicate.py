@@ -12,11 +12,8 @@ import json
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Awaitable, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,6 +22,15 @@ import httpx
 
 import gpuhub
 from gpuhub_replicate.emulator import coglet_python
+from tests.benchmarks.measuring import (
+    Found,
+    Measured,
+    in_threads,
+    on_loop,
+    played,
+    project,
+    table,
+)
 
 MODEL = "acme/double"
 ROUNDS = 8
@@ -88,60 +94,18 @@ SETTINGS: dict[str, Any] = {
     "timeout": 61,
     "trust_env": False,
 }
-Measured = tuple[float, list[float]]
 Measure = Callable[[int, int], Measured]
 """Takes the calls in flight and their number; gives calls per second and the seconds of each."""
 
 
-@contextmanager
-def emulator() -> Iterator[tuple[dict[str, str], str]]:
-    """Play Replicate in a process of its own; give its settings and the account."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", EMULATOR], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    try:
-        urls, username = json.loads(process.stdout.readline())
-        yield urls, username
-    finally:
-        process.stdin.close()
-        process.wait(10)
-
-
-def in_threads(call: Callable[[], object]) -> Measure:
+def from_threads(call: Callable[[], object]) -> Measure:
     """Measure calls from threads."""
-
-    def timed(_: int) -> float:
-        began = time.perf_counter()
-        call()
-        return time.perf_counter() - began
-
-    def measure(level: int, count: int) -> Measured:
-        with ThreadPoolExecutor(level) as threads:
-            began = time.perf_counter()
-            times = list(threads.map(timed, range(count)))
-            return count / (time.perf_counter() - began), times
-
-    return measure
+    return lambda level, count: in_threads(call, level, count)
 
 
-def on_loop(runner: asyncio.Runner, call: Callable[[], Awaitable[object]]) -> Measure:
+def from_loop(runner: asyncio.Runner, call: Callable[[], Awaitable[object]]) -> Measure:
     """Measure calls from tasks of one loop."""
-
-    async def worker(times: list[float], count: int) -> None:
-        for _ in range(count):
-            began = time.perf_counter()
-            await call()
-            times.append(time.perf_counter() - began)
-
-    async def all_workers(level: int, count: int) -> Measured:
-        times: list[float] = []
-        began = time.perf_counter()
-        await asyncio.gather(*(worker(times, count // level) for _ in range(level)))
-        return count / (time.perf_counter() - began), times
-
-    return lambda level, count: runner.run(all_workers(level, count))
+    return lambda level, count: runner.run(on_loop(call, level, count))
 
 
 @contextmanager
@@ -184,9 +148,15 @@ def in_vendors_client(
     process.wait(10)
 
 
+def summary(rounds: list[Measured]) -> Found:
+    """Give the median rate of all rounds, and the median seconds of all calls."""
+    times = [seconds for _, each in rounds for seconds in each]
+    return statistics.median(rate for rate, _ in rounds), statistics.median(times)
+
+
 def compare(title: str, contenders: dict[str, Measure]) -> None:
     """Measure all in turns, so that what else runs slows all down alike; print what was found."""
-    found: dict[str, dict[int, list[Measured]]] = {}
+    rounds: dict[str, dict[int, list[Measured]]] = {}
     for measure in contenders.values():
         for level in COUNTS:
             measure(level, 2 * level)  # connections, imports
@@ -194,25 +164,25 @@ def compare(title: str, contenders: dict[str, Measure]) -> None:
         for _ in range(ROUNDS):
             for name, measure in contenders.items():
                 measure(1, 2)  # one thread alone sees to connections that the server has closed
-                found.setdefault(name, {}).setdefault(level, []).append(measure(level, count))
-    print(f"{title:26}" + "".join(f"{level:>8} in flight: /s, p50 ms" for level in COUNTS))
-    rates: dict[str, dict[int, float]] = {}
-    p50: dict[str, dict[int, float]] = {}
-    for name, levels in found.items():
-        rates[name] = {k: statistics.median(rate for rate, _ in each) for k, each in levels.items()}
-        p50[name] = {
-            k: statistics.median([one for _, times in each for one in times])
-            for k, each in levels.items()
-        }
-        cells = (
-            f"{rates[name][level]:>19,.0f}, {1e3 * p50[name][level]:>7.2f}" for level in COUNTS
-        )
-        print(f"{name:26}" + "".join(cells))
-    ours, raw = p50["gpuhub"][1], p50["httpx"][1]
-    print(f"one call: gpuhub / raw httpx = {ours / raw:.2f} (goal: at most 1.2)", end=", ")
-    print(f"gpuhub / replicate = {ours / p50['replicate'][1]:.2f} (goal: below 1)")
+                rounds.setdefault(name, {}).setdefault(level, []).append(measure(level, count))
+    report(
+        title,
+        {
+            name: {level: summary(each) for level, each in levels.items()}
+            for name, levels in rounds.items()
+        },
+    )
+
+
+def report(title: str, results: dict[str, dict[int, Found]]) -> None:
+    """Print what was measured, and the ratios that are the goals."""
+    table(title, results)
+    one = {name: levels[1][1] for name, levels in results.items()}
+    print(f"one call: gpuhub / raw httpx = {one['gpuhub'] / one['httpx']:.2f}", end=" ")
+    print("(goal: at most 1.2)", end=", ")
+    print(f"gpuhub / replicate = {one['gpuhub'] / one['replicate']:.2f} (goal: below 1)")
     most = {
-        kind: max(each[32] for name, each in rates.items() if name.startswith(kind))
+        kind: max(levels[32][0] for name, levels in results.items() if name.startswith(kind))
         for kind in ("gpuhub", "httpx", "replicate")
     }
     print(f"32 in flight: gpuhub / raw httpx = {most['gpuhub'] / most['httpx']:.2f}", end=", ")
@@ -229,11 +199,11 @@ def measure_all(
         compare(
             title,
             {
-                "httpx": in_threads(lambda: client.post(place, json=document).json()),
-                "gpuhub": in_threads(lambda: endpoint.invoke(number=1)),
+                "httpx": from_threads(lambda: client.post(place, json=document).json()),
+                "gpuhub": from_threads(lambda: endpoint.invoke(number=1)),
                 "replicate": theirs,
-                "httpx, loop": on_loop(runner, lambda: loop_client.post(place, json=document)),
-                "gpuhub, loop": on_loop(runner, lambda: endpoint.invoke_async(number=1)),
+                "httpx, loop": from_loop(runner, lambda: loop_client.post(place, json=document)),
+                "gpuhub, loop": from_loop(runner, lambda: endpoint.invoke_async(number=1)),
             },
         )
         runner.run(loop_client.aclose())
@@ -263,13 +233,10 @@ def hosted(folder: Path, urls: dict[str, str]) -> None:
 
 def deployed(folder: Path, urls: dict[str, str], username: str) -> None:
     """Measure a function of one's own, in Cog's real server."""
-    (folder / "bench_project.py").write_text(PROJECT)
-    sys.path.insert(0, str(folder))
-    import bench_project  # type: ignore[import-not-found]
-
     workspace = opened(folder, urls)
     scaling = gpuhub.Scaling(min_workers=1, max_workers=1, concurrency=32)
-    function = gpuhub.function(scaling=scaling)(bench_project.double).in_workspace(workspace)
+    double = project(folder, PROJECT).double
+    function = gpuhub.function(scaling=scaling)(double).in_workspace(workspace)
     endpoint = function.deploy()
     path = f"{username}/{endpoint.ref.address.rpartition('/')[2]}"
     place, url = f"{urls['api_url']}/deployments/{path}/predictions", urls["registry_url"]
@@ -280,8 +247,9 @@ def deployed(folder: Path, urls: dict[str, str], username: str) -> None:
 
 def main() -> None:
     """Play Replicate and measure."""
-    with emulator() as (urls, username), tempfile.TemporaryDirectory() as name:
+    with played(EMULATOR) as line, tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        urls, username = json.loads(line)
         (folder / "gpuhub.toml").write_text('app = "bench"\n')
         hosted(folder, urls)
         deployed(folder, urls, username)

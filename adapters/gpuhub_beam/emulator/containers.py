@@ -6,9 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from gpuhub.testing.emulator.workers import WorkerBase
+
 if TYPE_CHECKING:
     from gpuhub.testing.emulator.logs import WorkerLog
-    from gpuhub.testing.emulator.timeline import Timer
     from gpuhub_beam.emulator.tasks import Task
 
 __all__ = ["Container", "Machine", "MachineOrder", "Status"]
@@ -57,46 +58,26 @@ class Machine(Protocol):
 
 
 @dataclass(slots=True, eq=False)
-class Container:
-    """One container. Changed with the lock held; times are clock seconds.
+class Container(WorkerBase):
+    """One container.
 
     Attributes:
         id: ``<kind>-<stub id>-<8 hex>``.
         scheduled_at: When it was ordered.
-        ready_at: When its cold start ends at the earliest.
         log: Its lines.
         gpu: What card it has.
         machine: What runs it; ``None`` while there is no place for it.
-        is_stopped: It is gone.
-        has_booted: Its runner answers, or has asked for a task.
-        is_booting: Its processes were started and have not booted yet.
         started_at: When its cold start ended.
-        idle_since: Since when it has no task.
-        idle_timer: When it is looked at next because of that.
         tasks: What it runs, by id.
-        at_work: Ids of tasks whose code really runs.
-        is_returning: Its worker sent a result, and asks for more in a moment.
     """
 
     id: str
     scheduled_at: float
-    ready_at: float
     log: WorkerLog
     gpu: str = ""
     machine: Machine | None = None
-    is_stopped: bool = False
-    has_booted: bool = False
-    is_booting: bool = False
     started_at: float | None = None
-    idle_since: float = 0.0
-    idle_timer: Timer | None = None
     tasks: dict[str, Task] = field(default_factory=dict)
-    at_work: set[str] = field(default_factory=set)
-    is_returning: bool = False
-
-    def is_ready(self, now: float) -> bool:
-        """Whether it can take tasks."""
-        return self.has_booted and now >= self.ready_at and not self.is_stopped
 
     def status(self, now: float) -> Status:
         """Give its state in Beam's words."""

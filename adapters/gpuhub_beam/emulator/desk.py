@@ -90,7 +90,7 @@ class Desk:
         if container is None:
             return None
         self.fleet.booted(container)
-        self.fleet.asked(container)
+        container.end_return()
         is_ready = container.is_ready(self._site.timeline.now())
         if not (is_ready and self._has_room(container) and self._instance.queue):
             return None
@@ -112,8 +112,7 @@ class Desk:
         if self._instance.stub.kind not in _REQUESTS:
             self._watch(task)
         if self._instance.stub.kind in _ALONE:
-            container.at_work.add(task.id)
-            self._site.began()
+            container.begin_work(task.id)
         task.changed.fire()
         return True
 
@@ -152,9 +151,7 @@ class Desk:
         container = task.container
         if container is None or container.tasks.pop(task.id, None) is None:
             return
-        if task.id in container.at_work:
-            container.at_work.discard(task.id)
-            self._site.ended()
+        container.end_work(task.id)
         task.stop_timer("execution")
         if not container.tasks and not container.is_stopped:
             self.fleet.rest(container)
@@ -248,13 +245,12 @@ class Desk:
         """Put a task on a container."""
         task.container, task.container_id = container, container.id
         container.tasks[task.id] = task
-        self.fleet.busy(container)
+        container.end_idling()
         if task.crashes:
             now = self._site.timeline.now()
             self._site.timeline.at(now, lambda: self._kill(container, task))
         elif not task.hangs:
-            container.at_work.add(task.id)
-            self._site.began()
+            container.begin_work(task.id)
         if self._instance.stub.kind in _REQUESTS:
             task.stop_timer("expiry")
             self._watch(task)
@@ -278,16 +274,9 @@ class Desk:
         task.stop_timer("execution")
         if limit_s <= 0 or task.is_websocket:
             return
-        if task.hangs or not self._site.is_virtual:
-            timer = self._site.timeline.after(limit_s, lambda: self._time_out(task))
-            task.timers["execution"] = timer
-        else:
-            real = self._site.waker.after(limit_s, lambda: self._time_out_now(task))
-            task.timers["execution"] = real
-
-    def _time_out_now(self, task: Task) -> None:
-        with self._site.change():
-            self._time_out(task)
+        task.timers["execution"] = self._site.at_limit(
+            limit_s, lambda: self._time_out(task), is_real=not task.hangs
+        )
 
     def _time_out(self, task: Task) -> None:
         """End a task that ran too long; a request's connection to its container is cut."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.workers import cold_start_after
 from gpuhub_beam.emulator.containers import Container, Machine
 
 if TYPE_CHECKING:
@@ -61,9 +62,7 @@ class Fleet:
         """Order one container; for a function, with the task it is for."""
         now = self._now
         fault = self._site.faults.take("start")
-        cold_start_s = self._site.options.cold_start_s
-        if fault is not None and fault.kind == "cold_start":
-            cold_start_s = fault.delay_s or 10 * cold_start_s
+        cold_start_s = cold_start_after(fault, self._site.options.cold_start_s)
         instance = self._instance
         container = self._placement.container(instance, ready_at=now + cold_start_s)
         instance.containers[container.id] = container
@@ -82,7 +81,7 @@ class Fleet:
         if container.has_booted or container.is_stopped:
             return
         container.has_booted = True
-        self._end_boot(container)
+        container.end_boot()
         ready = max(self._now, container.ready_at)
         self._site.timeline.at(ready, lambda: self._ready(container))
 
@@ -91,23 +90,10 @@ class Fleet:
         container.idle_since = self._now
         self._watch_idleness(container)
 
-    def busy(self, container: Container) -> None:
-        """Note that a container has a task."""
-        if container.idle_timer is not None:
-            container.idle_timer.cancel()
-            container.idle_timer = None
-
     def returning(self, container: Container) -> None:
         """Note that a runner sent a result: until it asks again, or ends, it is at work."""
-        if not container.is_returning and not container.is_stopped:
-            container.is_returning = True
-            self._site.began()
-
-    def asked(self, container: Container) -> None:
-        """Note that a runner asks for a task."""
-        if container.is_returning:
-            container.is_returning = False
-            self._site.ended()
+        if not container.is_stopped:
+            container.begin_return()
 
     def failed(self, container: Container, code: int) -> None:
         """Note that a container ended by itself."""
@@ -126,16 +112,11 @@ class Fleet:
         if container.is_stopped:
             return
         container.is_stopped = True
-        self._end_boot(container)
-        self.asked(container)
-        self.busy(container)
+        container.end_all()
         self._instance.containers.pop(container.id, None)
         self._site.meter.stop(container.id, self._now)
         if container.machine is not None:
             container.machine.stop()
-        for _ in container.at_work:
-            self._site.ended()
-        container.at_work.clear()
         container.log.say("container stopped")
         container.log.close()
         tasks = list(container.tasks.values())
@@ -173,8 +154,7 @@ class Fleet:
         if container.machine is None and container.ready_at < self._now:
             container.ready_at = self._now + site.options.cold_start_s
         site.meter.start(container.id, self._now)
-        container.is_booting = True
-        site.began()
+        container.begin_boot()
         container.machine = self._placement.machine(
             self._instance,
             container,
@@ -191,11 +171,6 @@ class Fleet:
             if container.machine is machine and not container.is_stopped:
                 self.failed(container, code)
 
-    def _end_boot(self, container: Container) -> None:
-        if container.is_booting:
-            container.is_booting = False
-            self._site.ended()
-
     def _ready(self, container: Container) -> None:
         if container.is_stopped:
             return
@@ -206,7 +181,7 @@ class Fleet:
         self._site.note()
 
     def _watch_idleness(self, container: Container) -> None:
-        self.busy(container)
+        container.end_idling()
         due = max(self._now, container.idle_since + self._instance.keep_warm_s)
         container.idle_timer = self._site.timeline.at(due, lambda: self._look(container))
 

@@ -60,7 +60,9 @@ class Placement:
         placeable = (gpu for gpu in gpus if known is None or gpu in known)
         now = self._site.timeline.now()
         gpu = next(placeable, "")
-        return Container(container_id, now, ready_at, log, gpu=gpu, idle_since=now)
+        return Container(
+            container_id, now, log, gpu, site=self._site, ready_at=ready_at, idle_since=now
+        )
 
     def machine(
         self,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-import shutil
-import tempfile
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar
+
+from typing_extensions import override
 
 from gpuhub.errors import AdapterNotInstalled
-from gpuhub.testing.emulator import BilledSeconds, Fault, FaultKind, HttpEmulator, RequestLog
+from gpuhub.testing.emulator import Fault, FaultKind, HttpEmulator, RequestLog
 from gpuhub.testing.emulator.clocks import VirtualClock
+from gpuhub.testing.emulator.face import EmulatorFace, folder_for, remove_folder
 from gpuhub_beam.emulator.bridge import Bridge
 from gpuhub_beam.emulator.machines import Workshop, beta9_python
 from gpuhub_beam.emulator.objects import Images, Objects
@@ -39,17 +37,20 @@ if TYPE_CHECKING:
 
 __all__ = ["BeamEmulator"]
 
-_REMOVALS = 50
 
-
-class BeamEmulator:
+class BeamEmulator(EmulatorFace[Site]):
     """One gateway with one workspace, played on this machine.
+
+    ``crash`` on ``deploy`` lets image builds fail; on ``stream`` a container dies after the first
+    part of an answer.
 
     Args:
         options: How it behaves.
         clock: Its time. Default: a virtual clock, moved by whoever waits.
         port: Port to listen on; 0 (default) takes a free one.
     """
+
+    _places: ClassVar = {("crash", "stream"): "stream item"}
 
     def __init__(
         self,
@@ -59,9 +60,8 @@ class BeamEmulator:
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        self.clock: Any = clock or VirtualClock()
-        self._site = Site(options=self.options, clock=self.clock)
-        self._folder = Path(tempfile.gettempdir(), f"gpuhub-beam-{secrets.token_hex(8)}")
+        super().__init__(Site(options=self.options, clock=clock or VirtualClock()))
+        self._folder = folder_for("beam")
         self._workshop = Workshop(self.options, self._folder)
         self._workspace = Workspace(self._site)
         self.images = Images()
@@ -86,10 +86,10 @@ class BeamEmulator:
         self._server = HttpEmulator(Service(self._site, routes), port=port, websockets=True)
         self._bridge: Bridge | None = None
         self._small_grpc: SmallGrpc | None = None
-        self._unwatch: Callable[[], None] = lambda: None
 
     # The face of all emulators
 
+    @override
     def start(self) -> Mapping[str, str]:
         """Listen; gives ``gateway_url`` and ``grpc_url``, as settings of the adapter.
 
@@ -104,15 +104,10 @@ class BeamEmulator:
         needs_beta9 = self.options.workers == "beta9" or self.options.serves_grpc
         python = beta9_python(self.options.beta9_python) if needs_beta9 else None
         self._workshop.open()
-        url = self._server.start()
-        self._site.url = url
+        url = self._served_at(self._server.start())
         if python is not None and self._bridge is None:
             self._bridge = Bridge(python, url, self._folder)
             self._site.grpc_address = self._bridge.start()
-        watch = getattr(self.clock, "on_advance", None)
-        if watch is not None:
-            self._unwatch()
-            self._unwatch = watch(self._site.timeline.settle)
         urls = {"gateway_url": url}
         if self._bridge is not None:
             return urls | {"grpc_url": f"http://{self.grpc_address}"}
@@ -124,6 +119,7 @@ class BeamEmulator:
             self._small_address = self._small_grpc.start()
         return urls | {"grpc_url": f"http://{self._small_address}"}
 
+    @override
     def stop(self) -> None:
         """End every container and stop listening. May be called twice."""
         self._unwatch()
@@ -137,45 +133,23 @@ class BeamEmulator:
             self._small_grpc = None
         self._site.waker.call(self._calls.forget)
         self._server.stop()
-        _remove(self._folder)
+        remove_folder(self._folder)
 
+    @override
     def fail(self, fault: Fault | FaultKind, on: str = "submit", times: int = 1) -> None:
-        """Let the next operations of one kind go wrong.
-
-        ``crash`` on ``deploy`` lets image builds fail; on ``stream`` a container dies after the
-        first part of an answer. ``lost_response`` with code ``halfway`` drops the connection in
-        the middle of an answer.
-        """
         kind = fault if isinstance(fault, str) else fault.kind
         if (kind, on) == ("crash", "deploy"):
             with self._site.timeline.lock:
                 self.images.failing += times
-            return
-        self._site.faults.fail(fault, _place(kind, on), times)
-
-    def fail_randomly(
-        self, fault: Fault | FaultKind, on: str = "submit", *, probability: float, seed: int
-    ) -> None:
-        """Let operations fail by chance; the same seed gives the same sequence."""
-        kind = fault if isinstance(fault, str) else fault.kind
-        self._site.faults.randomly(fault, _place(kind, on), probability=probability, seed=seed)
-
-    @property
-    def requests(self) -> RequestLog:
-        """What clients asked, oldest first."""
-        return self._site.requests
+        else:
+            super().fail(fault, on, times)
 
     @property
     def worker_requests(self) -> RequestLog:
         """What runners asked, oldest first."""
         return self._site.worker_requests
 
-    @property
-    def billed_seconds(self) -> BilledSeconds:
-        """Container id -> seconds billed so far."""
-        with self._site.change():
-            return self._site.meter.billed_seconds(self._site.timeline.now())
-
+    @override
     def orphans(self) -> list[str]:
         """What is billed for nothing.
 
@@ -203,11 +177,6 @@ class BeamEmulator:
             return [each for each in self._site.meter.running() if each not in owned] + old
 
     # What tests set and look at
-
-    @property
-    def url(self) -> str:
-        """Base address of the gateway."""
-        return self._site.url
 
     @property
     def grpc_address(self) -> str:
@@ -260,23 +229,3 @@ class BeamEmulator:
                     desk.fleet.failed(container, 137)
                     return
         raise KeyError(container_id)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self.stop()
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder that processes on their way out may still write to."""
-    for _ in range(_REMOVALS):
-        shutil.rmtree(folder, ignore_errors=True)
-        if not folder.exists():
-            return
-        time.sleep(0.01)
-
-
-def _place(kind: str, on: str) -> str:
-    return "stream item" if (kind, on) == ("crash", "stream") else on

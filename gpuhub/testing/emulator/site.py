@@ -18,6 +18,8 @@ from gpuhub.testing.emulator.timeline import Timeline
 
 if TYPE_CHECKING:
     from gpuhub.adapter import Clock
+    from gpuhub.testing.emulator.signals import RealTimer
+    from gpuhub.testing.emulator.timeline import Timer
 
 __all__ = ["EmulatorSite"]
 
@@ -85,6 +87,26 @@ class EmulatorSite:
         """Count it off. Needs the lock."""
         self.at_work -= 1
         self.note()
+
+    def at_limit(
+        self, seconds: float, action: Callable[[], None], *, is_real: bool
+    ) -> Timer | RealTimer:
+        """Have an action happen when something has gone on too long. Needs the lock.
+
+        Args:
+            seconds: How long it may.
+            action: Called with the lock.
+            is_real: Whether code really runs meanwhile. A virtual clock does not measure that, so
+                real seconds count then.
+        """
+        if not (is_real and self.is_virtual):
+            return self.timeline.after(seconds, action)
+
+        def act() -> None:
+            with self.change():
+                action()
+
+        return self.waker.after(seconds, act)
 
     def note(self) -> None:
         """Tell whoever waits that something changed. Needs the lock."""

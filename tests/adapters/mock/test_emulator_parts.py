@@ -1,7 +1,8 @@
-"""Parts that emulators are built of: limits, folders, layers, a Python, and their face."""
+"""Parts that emulators are built of: limits, folders, layers, workers, and their face."""
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import io
 import sys
@@ -14,7 +15,7 @@ from typing import ClassVar
 import pytest
 from typing_extensions import override
 
-from gpuhub.testing.emulator import Emulator
+from gpuhub.testing.emulator import Emulator, Fault
 from gpuhub.testing.emulator.clocks import VirtualClock
 from gpuhub.testing.emulator.containers import (
     VendorPythonMissing,
@@ -26,6 +27,7 @@ from gpuhub.testing.emulator.face import EmulatorFace, folder_for, remove_folder
 from gpuhub.testing.emulator.layers import unpack
 from gpuhub.testing.emulator.quotas import Gate
 from gpuhub.testing.emulator.site import EmulatorSite
+from gpuhub.testing.emulator.workers import WorkerBase, cold_start_after
 
 
 class TooManyError(Exception):
@@ -178,6 +180,89 @@ def test_a_folder_that_is_still_written_to() -> None:
     remove_folder(folder)
     assert not folder.exists()
     remove_folder(folder)
+
+
+def test_what_a_worker_really_does_is_counted_on_its_site() -> None:
+    """Once for each thing, however often it is said that it begins or ends."""
+    clock = VirtualClock()
+    site = EmulatorSite(clock=clock)
+    worker = WorkerBase(site=site, ready_at=3.0)
+    worker.begin_boot()
+    worker.begin_return()
+    worker.begin_return()
+    worker.begin_work("a")
+    worker.begin_work("b")
+    assert site.at_work == 4
+    worker.end_return()
+    worker.end_return()
+    assert worker.end_work("a")
+    assert not worker.end_work("a")
+    assert site.at_work == 2
+    worker.idle_timer = site.timeline.at(5.0, lambda: pytest.fail("it is not idle"))
+    worker.end_all()
+    worker.end_all()
+    assert (site.at_work, worker.at_work) == (0, set())
+    clock.advance(6)
+    with site.change():
+        pass
+
+
+@pytest.mark.parametrize(
+    ("has_booted", "now", "is_stopped", "is_ready"),
+    [
+        (True, 3.0, False, True),
+        (True, 2.9, False, False),
+        (False, 4.0, False, False),
+        (True, 4.0, True, False),
+    ],
+    ids=["ready", "cold", "booting", "stopped"],
+)
+def test_when_a_worker_takes_calls(
+    *, has_booted: bool, now: float, is_stopped: bool, is_ready: bool
+) -> None:
+    """When its code is ready and its cold start is over, until it is stopped."""
+    site = EmulatorSite(clock=VirtualClock())
+    worker = WorkerBase(site=site, ready_at=3.0, has_booted=has_booted, is_stopped=is_stopped)
+    assert worker.is_ready(now) is is_ready
+
+
+@pytest.mark.parametrize(
+    ("fault", "seconds"),
+    [
+        (None, 3.0),
+        (Fault("crash", delay_s=7), 3.0),
+        (Fault("cold_start"), 30.0),
+        (Fault("cold_start", delay_s=7), 7.0),
+    ],
+    ids=["none", "another", "long", "as long as told"],
+)
+def test_how_long_a_cold_start_takes(fault: Fault | None, seconds: float) -> None:
+    """As a fault says, else ten times as long as usual."""
+    assert cold_start_after(fault, 3.0) == seconds
+
+
+def test_what_goes_on_too_long() -> None:
+    """Is ended by the clock where it is played, and in real time where code really runs."""
+    clock, ended = VirtualClock(), threading.Event()
+    site = EmulatorSite(clock=clock)
+    over: list[str] = []
+
+    def end() -> None:
+        over.append("real")
+        ended.set()
+
+    async def run() -> None:
+        site.waker.attach()
+        with site.timeline.lock:
+            site.at_limit(10.0, lambda: over.append("played"), is_real=False)
+            site.at_limit(0.01, end, is_real=True)
+        assert await asyncio.to_thread(ended.wait, 5)
+
+    asyncio.run(run())
+    assert over == ["real"]
+    clock.advance(10)
+    with site.change():
+        assert over == ["real", "played"]
 
 
 def _archive(files: Mapping[str, bytes]) -> bytes:

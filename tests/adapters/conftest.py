@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gpuhub.bundle import Bundle, build_bundle
+from tests.adapters.receiving import Receiver, receiving
 
 PROJECT = Path(__file__).parent / "project"
 
@@ -29,6 +30,13 @@ def api() -> Iterator[Any]:
 
     with respx.mock(using="httpx", assert_all_called=False) as router:
         yield router
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """A receiver of webhooks."""
+    with receiving() as listening:
+        yield listening
 
 
 @pytest.fixture(scope="session")

@@ -21,13 +21,9 @@ from tests.adapters.baseten.answers import (
     model,
     reference,
 )
+from tests.adapters.routes import sent
 
 ENVIRONMENT = f"{API}/models/abc123/environments/production"
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def deploy(lab: Any, previous: Any = None, **settings: Any) -> Any:

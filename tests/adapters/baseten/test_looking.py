@@ -28,16 +28,12 @@ from tests.adapters.baseten.answers import (
     model,
     reference,
 )
+from tests.adapters.routes import sent
 
 ENVIRONMENT = f"{API}/models/abc123/environments/production"
 DEPLOYMENTS = f"{API}/models/abc123/deployments"
 OTHER = {"gpuhub_fingerprint": "0" * 64}
 LATER = {"created_at": "2026-11-02T00:00:00Z"}
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def status(lab: Any, **facts: Any) -> Any:

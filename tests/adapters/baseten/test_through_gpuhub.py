@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import importlib
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -18,6 +15,7 @@ from gpuhub.errors import CallExpired, CallTimedOut, DeployFailed, PayloadTooLar
 from gpuhub.scaling import Scaling
 from gpuhub.testing.emulator import Fault
 from gpuhub_baseten.emulator import BasetenEmulator
+from tests.adapters.waiting import until
 
 OF_LIB = """
 def number(add: int) -> int:
@@ -198,52 +196,23 @@ def test_prices_and_cold_starts(workspace, project):
     assert endpoint.invoke(1) == 1
 
 
-class Hook(BaseHTTPRequestHandler):
-    """Keeps what Baseten sends."""
-
-    received: list[dict[str, Any]]
-
-    def do_POST(self) -> None:
-        length = int(self.headers["Content-Length"])
-        self.server.received.append(json.loads(self.rfile.read(length)))  # type: ignore[attr-defined]
-        self.server.arrived.set()  # type: ignore[attr-defined]
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *args: Any) -> None:
-        """Stay quiet."""
-
-
-@pytest.fixture
-def hook() -> Iterator[Any]:
-    """A receiver of webhooks."""
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    server.received, server.arrived = [], threading.Event()
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_call_whose_result_goes_to_a_webhook(workspace, project, emulator, hook):
+def test_a_call_whose_result_goes_to_a_webhook(workspace, project, emulator, receiver):
     """Its state can be followed, from anywhere; its result only there."""
     endpoint = deployed(workspace, project.functions.echo)
-    session, url = workspace.session(), f"http://127.0.0.1:{hook.server_address[1]}/done"
+    session = workspace.session()
     from gpuhub.adapter import CallOptions
 
     state = session.run(
         lambda io: session.adapter.submit(
-            io, endpoint.ref, b'{"value": 5}', CallOptions(webhook=url)
+            io, endpoint.ref, b'{"value": 5}', CallOptions(webhook=receiver.url)
         )
     )
     call = gpuhub.Call.from_id(str(state.ref), workspace=workspace)
     with pytest.raises(CallExpired, match="webhook"):
         call.result(timeout=600)
     assert call.state().phase is Phase.SUCCEEDED
-    assert hook.arrived.wait(5)
-    assert hook.received[0]["data"] == {"result": 5}
+    until(lambda: receiver.got)
+    assert json.loads(receiver.got[0][1])["data"] == {"result": 5}
 
 
 def test_scaling_settings_reach_the_environment(workspace, project, emulator):

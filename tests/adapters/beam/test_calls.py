@@ -27,6 +27,7 @@ from gpuhub.errors import (
     UnsupportedSetting,
 )
 from tests.adapters.beam.answers import LIST, WORKSPACE, pair, reference, task
+from tests.adapters.routes import sent
 
 REF = reference()
 QUEUE_ONLY = reference(data={"kind": "taskqueue", "path": "/taskqueue/lab-echo/v1"})
@@ -40,11 +41,6 @@ LOST = {"error": "Backend route unavailable"}
 def submit(lab: Any, ref: Any = REF, options: CallOptions = WAITED, payload=b'{"a":1.0}') -> Any:
     """Send a call."""
     return lab.run(lab.adapter.submit(lab.io, ref, payload, options))
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def endpoint(api: Any, status: int = 200, **answer: Any) -> Any:

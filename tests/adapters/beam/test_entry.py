@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import inspect
 import json
 import math
@@ -18,6 +17,7 @@ import pytest
 
 from gpuhub_beam.archive import pack
 from gpuhub_beam.entry import Runs
+from tests.adapters.loading import load_file, modules_kept
 
 ENTRY = Path(__file__).parents[3] / "adapters" / "gpuhub_beam" / "entry.py"
 
@@ -30,28 +30,16 @@ def load(
     import io
     import zipfile
 
-    kept_path, kept = list(sys.path), dict(sys.modules)
-
     def make(name: str, **env: str) -> Any:
         for variable, value in env.items():
             monkeypatch.setenv(variable, value)
         folder = tmp_path / name
         with zipfile.ZipFile(io.BytesIO(pack(bundle_of(name)).content)) as packed:
             packed.extractall(folder)
-        spec = importlib.util.spec_from_file_location(
-            f"entry_{name}", folder / "gpuhub_beam_entry.py"
-        )
-        assert spec
-        assert spec.loader
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        return load_file(f"entry_{name}", folder / "gpuhub_beam_entry.py")
 
-    yield make
-    sys.path[:] = kept_path
-    for name in set(sys.modules) - set(kept):
-        del sys.modules[name]
-    sys.modules.update({name: module for name, module in kept.items() if name not in sys.modules})
+    with modules_kept():
+        yield make
 
 
 def called(entry: Any, **kwargs: Any) -> Any:

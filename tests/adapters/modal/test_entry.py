@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import inspect
 import json
 import sys
@@ -17,29 +16,20 @@ import pytest
 from gpuhub_modal import entry as local_entry
 from gpuhub_modal.deploying import write_folder
 from gpuhub_modal.states import raised_envelope
+from tests.adapters.loading import load_file, modules_kept
 
 
 @pytest.fixture
 def load(bundle_of: Callable[[str], Any], tmp_path: Path) -> Iterator[Callable[..., ModuleType]]:
     """Write what is mounted, and import its entry as a container does."""
-    kept_path, kept = list(sys.path), dict(sys.modules)
 
     def make(name: str, *, prepare: bool = True, retries: int = 0) -> ModuleType:
-        folder = write_folder(
-            tmp_path / name, bundle_of(name), {"prepare": prepare, "retries": retries}
-        )
-        spec = importlib.util.spec_from_file_location(f"entry_{name}", folder / "entry.py")
-        assert spec
-        assert spec.loader
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module
+        settings = {"prepare": prepare, "retries": retries}
+        folder = write_folder(tmp_path / name, bundle_of(name), settings)
+        return load_file(f"entry_{name}", folder / "entry.py")
 
-    yield make
-    sys.path[:] = kept_path
-    for name in set(sys.modules) - set(kept):
-        del sys.modules[name]
-    sys.modules.update({name: module for name, module in kept.items() if name not in sys.modules})
+    with modules_kept():
+        yield make
 
 
 def payload(**arguments: Any) -> bytes:
@@ -132,11 +122,7 @@ def test_code_that_cannot_be_imported_answers_each_call(load, tmp_path):
     load("echo")
     (folder / "bundle" / "app" / "shop.py").write_text("1 / 0\n", "utf-8")
     sys.modules.pop("shop", None)
-    spec = importlib.util.spec_from_file_location("entry_broken", folder / "entry.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load_file("entry_broken", folder / "entry.py")
     assert json.loads(module.call())["gpuhub_error"]["type"] == "ZeroDivisionError"
 
 

@@ -28,6 +28,7 @@ from gpuhub.errors import (
     UnsupportedSetting,
 )
 from tests.adapters.replicate.answers import API, prediction, reference
+from tests.adapters.routes import sent
 
 REF = reference()
 HOSTED = reference(
@@ -38,11 +39,6 @@ WAITED = CallOptions(None, 60.0)
 POST = f"{API}/deployments/acme/lab-echo/predictions"
 HOSTED_POST = f"{API}/models/meta/llama/predictions"
 GET = f"{API}/predictions/p1"
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def submit(lab: Any, options: CallOptions = WAITED, payload: bytes = b'{"a":1}', ref=REF) -> Any:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 import sys
 import threading
@@ -18,6 +17,7 @@ import gpuhub_replicate
 from gpuhub.spec import FunctionSpec
 from gpuhub.worker.handler import Handler
 from gpuhub_replicate.image import Contents
+from tests.adapters.loading import load_file
 
 STANDIN = Path(gpuhub_replicate.__file__).parent / "emulator" / "standin"
 WARM = '{"__gpuhub_warm":true}'
@@ -45,12 +45,7 @@ def load(tmp_path: Path, bundle_of: Any, monkeypatch: Any) -> Iterator[Load]:
         for variable, value in contents.env().items():
             monkeypatch.setenv(variable, value)
         file, _, kind = contents.env()["COG_PREDICT_TYPE_STUB"].partition(":")
-        found = importlib.util.spec_from_file_location("run", folder / file)
-        assert found is not None
-        assert found.loader is not None
-        module = importlib.util.module_from_spec(found)
-        found.loader.exec_module(module)
-        made.append(getattr(module, kind)())
+        made.append(getattr(load_file("run", folder / file), kind)())
         set_up = made[-1].setup()
         if set_up is not None:
             asyncio.run(set_up)

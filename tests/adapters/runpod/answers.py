@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from gpuhub.adapter import DeploymentRef
+from gpuhub.adapter import CallRef, DeploymentRef
 
 API = "https://api.runpod.io/v2"
 DATA = "https://api.runpod.ai/v2"
+JOB = CallRef("runpod", "ep1", "sync-7-u1")
 
 
 def described(body: dict[str, Any], **facts: Any) -> dict[str, Any]:
@@ -39,6 +40,11 @@ def releases(*diffs: list[dict[str, Any]]) -> dict[str, Any]:
 def worker(status: str, **facts: Any) -> dict[str, Any]:
     """Give RunPod's description of a worker."""
     return {"id": f"w-{status.lower()}", "status": status, "isStale": False, "gpuCount": 1, **facts}
+
+
+def state(status: str, **facts: Any) -> dict[str, Any]:
+    """Give an answer about :data:`JOB`."""
+    return {"id": JOB.id, "status": status, **facts}
 
 
 def reference(**facts: Any) -> DeploymentRef:

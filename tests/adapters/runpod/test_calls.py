@@ -21,22 +21,12 @@ from gpuhub.errors import (
     RateLimited,
     RemoteError,
 )
-from tests.adapters.runpod.answers import DATA, reference
+from tests.adapters.routes import sent
+from tests.adapters.runpod.answers import DATA, JOB, reference, state
 
 REF = reference()
-JOB = CallRef("runpod", "ep1", "sync-7-u1")
 WAITED = CallOptions(None, 90.0)
 SPAWNED = CallOptions()
-
-
-def state(status: str, **facts: Any) -> dict[str, Any]:
-    """Give an answer about a job."""
-    return {"id": "sync-7-u1", "status": status, **facts}
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def submit(lab: Any, options: CallOptions = WAITED, payload: bytes = b'{"a":1}', ref=REF) -> Any:

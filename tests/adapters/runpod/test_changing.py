@@ -17,15 +17,11 @@ from gpuhub.errors import (
     UnsupportedSetting,
 )
 from gpuhub.scaling import Scaling
+from tests.adapters.routes import sent
 from tests.adapters.runpod.answers import API, described, reference, releases, worker
 
 REF = reference()
 FIRST = releases([])
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def scale(lab: Any, api: Any, there: Any, scaling: Scaling) -> tuple[Any, Any]:

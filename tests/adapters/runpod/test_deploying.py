@@ -18,15 +18,11 @@ from gpuhub.errors import (
 from gpuhub.scaling import Scaling
 from gpuhub.spec import Image, Volume
 from gpuhub.worker.target import Target
+from tests.adapters.routes import sent
 from tests.adapters.runpod.answers import API, DATA, described, reference, releases, worker
 
 REF = reference()
 FIRST = releases([])
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def deploy(lab: Any, previous: Any = None, **settings: Any) -> Any:

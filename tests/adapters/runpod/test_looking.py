@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import httpx
@@ -19,11 +18,6 @@ from tests.adapters.runpod.answers import API, DATA, described, reference, relea
 
 REF = reference()
 FIRST = releases([])
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def test_find_sees_what_gpuhub_made(lab, api):

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from gpuhub import _drive
-from gpuhub.adapter import CallOptions, CallRef
+from gpuhub.adapter import CallOptions
 from gpuhub.errors import (
     CallCancelled,
     CallFailed,
@@ -18,22 +18,12 @@ from gpuhub.errors import (
     ProviderUnavailable,
     UnsupportedSetting,
 )
-from tests.adapters.runpod.answers import DATA, reference
+from tests.adapters.routes import sent
+from tests.adapters.runpod.answers import DATA, JOB, reference, state
 
 REF = reference()
-JOB = CallRef("runpod", "ep1", "sync-7-u1")
 WAITED = CallOptions(None, 90.0)
 SPAWNED = CallOptions()
-
-
-def state(status: str, **facts: Any) -> dict[str, Any]:
-    """Give an answer about a job."""
-    return {"id": "sync-7-u1", "status": status, **facts}
-
-
-def sent(route: Any) -> Any:
-    """Give the JSON of the last request."""
-    return json.loads(route.calls.last.request.content)
 
 
 def stream(lab: Any, options: CallOptions = WAITED, ref: Any = REF) -> Any:

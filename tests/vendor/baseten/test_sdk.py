@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import time
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
 from gpuhub_baseten.emulator.planes.queue import sign
+from tests.adapters.receiving import receiving
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(180)]
 
@@ -212,35 +211,17 @@ def test_scale_to_zero_and_a_parked_call(emulator, vendor, ours):
 
 def test_an_asynchronous_call_and_its_webhook(emulator, options, vendor, ours):
     """The webhook is signed; the output is in it and nowhere else."""
-    heard = []
-
-    class Listener(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            heard.append((self.headers["X-BASETEN-SIGNATURE"], body))
-            self.send_response(200)
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    listener = HTTPServer(("127.0.0.1", 0), Listener)
-    threading.Thread(target=listener.serve_forever, daemon=True).start()
-    try:
-        deployment = ours.pushed(ours.deploy("echo"))
-        url = f"http://127.0.0.1:{listener.server_port}/hook"
+    deployment = ours.pushed(ours.deploy("echo"))
+    with receiving() as receiver:
         _, told, untold = vendor.do(
             ["sdk_use", deployment.model_id, deployment.id],
-            ["sdk_async", {"value": 7}, url],
+            ["sdk_async", {"value": 7}, receiver.url],
             ["sdk_async", {"value": 8}],
         )
-    finally:
-        listener.shutdown()
-        listener.server_close()
     assert (told["status"], told["webhook_status"]) == ("SUCCEEDED", "SUCCEEDED")
     assert (untold["status"], untold["webhook_status"]) == ("SUCCEEDED", "NO_WEBHOOK_PROVIDED")
-    ((signature, body),) = heard
-    assert signature == sign(body, options.webhook_secrets)
+    ((headers, body),) = receiver.got
+    assert headers["X-BASETEN-SIGNATURE"] == sign(body, options.webhook_secrets)
     assert b'"data": {"result": 7}' in body
 
 

@@ -12,7 +12,7 @@ from gpuhub.adapter import Phase
 from gpuhub.errors import CallTimedOut, GpuHubError, OutcomeUnknown
 from gpuhub.testing.emulator import Fault
 from gpuhub_replicate.emulator import EmulatorOptions
-from tests.adapters.replicate.emulator.test_hosted import receiver  # noqa: F401 - a fixture
+from tests.adapters.conftest import receiver  # noqa: F401 - a fixture
 from tests.vendor.replicate.conftest import LINES, TEXT, TOKEN
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -211,16 +211,17 @@ def test_both_follow_one_prediction(emulator, vendor, ours):
 
 def test_webhooks_of_both_are_valid(emulator, vendor, ours, receiver):  # noqa: F811 - that fixture
     """By their own check of the signature, with the secret that they fetch."""
-    url, came, _ = receiver
-    vendor.do(["create**", {"model": FLUX, "input": {"prompt": "x"}, "webhook": url}])
-    ours.connect(f"replicate://{FLUX}").with_options(webhook=url).invoke(prompt="y")
+    vendor.do(["create**", {"model": FLUX, "input": {"prompt": "x"}, "webhook": receiver.url}])
+    ours.connect(f"replicate://{FLUX}").with_options(webhook=receiver.url).invoke(prompt="y")
     ends = time.monotonic() + 10
-    while len([1 for _, body in came if json.loads(body)["status"] == "succeeded"]) < 2:
+    while len([1 for _, body in receiver.got if json.loads(body)["status"] == "succeeded"]) < 2:
         assert time.monotonic() < ends
         time.sleep(0.01)
     (key,) = vendor.do(["secret"])
-    checked = vendor.do(*[["validate", headers, body.decode(), key] for headers, body in came])
-    assert checked == [True] * len(came)
+    checked = vendor.do(
+        *[["validate", dict(headers), body.decode(), key] for headers, body in receiver.got]
+    )
+    assert checked == [True] * len(receiver.got)
 
 
 def test_files_of_both(emulator, vendor, ours, tmp_path):

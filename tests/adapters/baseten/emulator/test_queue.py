@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -23,35 +21,10 @@ class Model:
 """
 
 
-@pytest.fixture
-def hook():
-    """A receiver of webhooks: its URL, what it heard, and what it answers."""
-    heard: list[tuple[str, bytes]] = []
-    statuses: list[int] = []
-
-    class Listener(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            heard.append((self.headers["X-BASETEN-SIGNATURE"], body))
-            self.send_response(statuses.pop(0) if statuses else 200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Listener)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/hook", heard, statuses
-    server.shutdown()
-    server.server_close()
-
-
-def test_a_request_runs_and_is_told(account, hook):
+def test_a_request_runs_and_is_told(account, receiver):
     """201 with an id; the output goes to the webhook, signed with each active secret."""
-    url, heard, _ = hook
     made = account.model()
-    answer = made.submit({"a": 1}, webhook_endpoint=url)
+    answer = made.submit({"a": 1}, webhook_endpoint=receiver.url)
     assert answer.status_code == 201
     request_id = answer.json()["request_id"]
     ended = made.ended(request_id)
@@ -59,8 +32,8 @@ def test_a_request_runs_and_is_told(account, hook):
         *("SUCCEEDED", "SUCCEEDED"),
         [],
     )
-    ((signature, body),) = heard
-    assert signature == sign(body, account.emulator.options.webhook_secrets)
+    ((headers, body),) = receiver.got
+    assert headers["X-BASETEN-SIGNATURE"] == sign(body, account.emulator.options.webhook_secrets)
     told = json.loads(body)
     assert told["request_id"] == request_id
     assert told["data"] == {"a": 1}
@@ -68,26 +41,24 @@ def test_a_request_runs_and_is_told(account, hook):
 
 
 @pytest.mark.parametrize("options", [EmulatorOptions(webhook_secrets=("one", "two"))])
-def test_several_secrets_sign(account, hook):
+def test_several_secrets_sign(account, receiver):
     """Separated by commas."""
-    url, heard, _ = hook
     made = account.model()
-    made.ended(made.submit(1, webhook_endpoint=url).json()["request_id"])
-    parts = heard[0][0].split(",")
+    made.ended(made.submit(1, webhook_endpoint=receiver.url).json()["request_id"])
+    parts = receiver.got[0][0]["X-BASETEN-SIGNATURE"].split(",")
     assert [part[:3] for part in parts] == ["v1=", "v1="]
     assert parts[0] != parts[1]
 
 
-def test_a_webhook_that_fails(account, hook):
+def test_a_webhook_that_fails(account, receiver):
     """Is tried again; in the end the request says so."""
-    url, heard, statuses = hook
-    statuses += [500, 500, 500]
+    receiver.refusals = 3
     made = account.model()
-    ended = made.ended(made.submit(1, webhook_endpoint=url).json()["request_id"])
+    ended = made.ended(made.submit(1, webhook_endpoint=receiver.url).json()["request_id"])
     assert (ended["status"], ended["webhook_status"]) == ("WEBHOOK_FAILED", "FAILED")
-    assert len(heard) == 3
-    statuses += [500]
-    ended = made.ended(made.submit(1, webhook_endpoint=url).json()["request_id"])
+    assert len(receiver.got) == 3
+    receiver.refusals = 1
+    ended = made.ended(made.submit(1, webhook_endpoint=receiver.url).json()["request_id"])
     assert ended["status"] == "SUCCEEDED"
 
 
@@ -120,13 +91,12 @@ def test_only_queued_requests_can_be_cancelled(account, clock):
     assert (answer["canceled"], answer["message"]) == (False, "the request is IN_PROGRESS")
 
 
-def test_a_request_expires_in_the_queue(account, clock, hook):
+def test_a_request_expires_in_the_queue(account, clock, receiver):
     """The webhook is told of that, too."""
-    url, heard, _ = hook
     made = account.model()
     clock.advance(100)
     account.emulator.fail("capacity", on="start")
-    members = {"max_time_in_queue_seconds": 30, "webhook_endpoint": url}
+    members = {"max_time_in_queue_seconds": 30, "webhook_endpoint": receiver.url}
     request_id = made.submit("x", **members).json()["request_id"]
     clock.advance(29)
     assert made.request(request_id)["status"] == "QUEUED"
@@ -134,8 +104,8 @@ def test_a_request_expires_in_the_queue(account, clock, hook):
     ended = made.request(request_id)
     assert ended["status"] == "EXPIRED"
     assert ended["errors"][0]["code"] == "MODEL_NOT_READY"
-    until(lambda: heard)
-    assert json.loads(heard[0][1])["data"] is None
+    until(lambda: receiver.got)
+    assert json.loads(receiver.got[0][1])["data"] is None
 
 
 def test_a_failing_request_is_run_again(account, clock):
@@ -184,7 +154,7 @@ def test_an_ended_request_is_forgotten(account, clock):
         {},
         {"model_input": 1, "priority": 3},
         {"model_input": 1, "max_time_in_queue_seconds": 9},
-        {"model_input": 1, "webhook_endpoint": "http://example.com/hook"},
+        {"model_input": 1, "webhook_endpoint": "http://example.com/receiver"},
         {"model_input": 1, "inference_retry_config": {"max_attempts": 11}},
         {"model_input": 1, "wrong": 1},
     ],

@@ -18,7 +18,6 @@ from gpuhub.testing.contract.spawns import Spawns
 from gpuhub.testing.contract.streams import Streams
 from gpuhub.testing.contract.subject import Subject
 from gpuhub_beam.emulator import BeamEmulator, Beta9Missing, EmulatorOptions, beta9_python
-from tests.adapters.beam.emulator.test_tasks import callbacks as callbacks  # noqa: PLC0414
 from tests.adapters.blocking_only import BlockingOnly
 from tests.adapters.needed import present
 from tests.adapters.waiting import until
@@ -152,12 +151,12 @@ def test_a_function_that_raises(cluster):
     assert (task["status"], task["result"]) == ("ERROR", {"error": "no luck"})
 
 
-def test_a_callback_is_signed_by_the_gateway(cluster, callbacks):
+def test_a_callback_is_signed_by_the_gateway(cluster, receiver):
     """The runner asks for the signature and posts it."""
-    task = cluster.deploy("echo", "taskqueue", callbackUrl=callbacks.url).put(value={"a": 1})
+    task = cluster.deploy("echo", "taskqueue", callbackUrl=receiver.url).put(value={"a": 1})
     cluster.ended(task)
-    until(lambda: callbacks.got)
-    headers, body = callbacks.got[0]
+    until(lambda: receiver.got)
+    headers, body = receiver.got[0]
     assert (body, headers["X-Task-Status"]) == (b'{"data": {"a": 1}}', "COMPLETE")
     assert len(headers["X-Task-Signature"]) == 64
 

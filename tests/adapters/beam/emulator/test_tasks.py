@@ -7,8 +7,6 @@ import hashlib
 import hmac
 import json
 import pickle
-import threading
-from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
@@ -208,51 +206,12 @@ def test_a_function_that_raises(cluster):
     assert (task["status"], task["result"]) == ("ERROR", {"error": "no luck"})
 
 
-class Callbacks:
-    """Takes callbacks.
-
-    Attributes:
-        got: Headers and body of each.
-        refusals: How many are answered with 500 first.
-    """
-
-    def __init__(self):
-        self.got: list[tuple[dict[str, str], bytes]] = []
-        self.refusals = 0
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                outer.got.append((dict(self.headers), body))
-                outer.refusals -= 1
-                self.send_response(500 if outer.refusals >= 0 else 200)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-            def log_message(self, *_):
-                pass
-
-        self.server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/done"
-        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
-
-
-@pytest.fixture
-def callbacks():
-    """One that is closed at the end."""
-    made = Callbacks()
-    yield made
-    made.server.shutdown()
-    made.server.server_close()
-
-
-def test_a_callback_is_signed(cluster, callbacks):
+def test_a_callback_is_signed(cluster, receiver):
     """With the workspace's key, over the body in base64 and a timestamp."""
-    task = queue(cluster, "echo", callbackUrl=callbacks.url).put(value={"a": 1})
+    task = queue(cluster, "echo", callbackUrl=receiver.url).put(value={"a": 1})
     cluster.ended(task)
-    until(lambda: callbacks.got)
-    headers, body = callbacks.got[0]
+    until(lambda: receiver.got)
+    headers, body = receiver.got[0]
     assert json.loads(body) == {"data": {"a": 1}}
     assert (headers["X-Task-Id"], headers["X-Task-Status"]) == (task, "COMPLETE")
     text = f"{base64.b64encode(body).decode()}:{headers['X-Task-Timestamp']}"
@@ -262,20 +221,20 @@ def test_a_callback_is_signed(cluster, callbacks):
     assert headers["X-Task-Signature"] == expected
 
 
-def test_a_call_has_a_callback_of_its_own(cluster, callbacks):
+def test_a_call_has_a_callback_of_its_own(cluster, receiver):
     """In its arguments; it is repeated when it is not answered well."""
-    callbacks.refusals = 1
+    receiver.refusals = 1
     deployment = queue(cluster, "everything")
-    cluster.ended(deployment.put(a=1, callback_url=callbacks.url))
-    until(lambda: len(callbacks.got) == 2)
-    assert json.loads(callbacks.got[0][1])["data"]["kwargs"]["a"] == 1
+    cluster.ended(deployment.put(a=1, callback_url=receiver.url))
+    until(lambda: len(receiver.got) == 2)
+    assert json.loads(receiver.got[0][1])["data"]["kwargs"]["a"] == 1
 
 
-def test_an_endpoint_calls_back_too(cluster, callbacks):
+def test_an_endpoint_calls_back_too(cluster, receiver):
     """With its answer."""
-    cluster.deploy("echo", callbackUrl=callbacks.url).call(value=[1])
-    until(lambda: callbacks.got)
-    assert json.loads(callbacks.got[0][1]) == {"data": [1]}
+    cluster.deploy("echo", callbackUrl=receiver.url).call(value=[1])
+    until(lambda: receiver.got)
+    assert json.loads(receiver.got[0][1]) == {"data": [1]}
 
 
 @pytest.mark.parametrize("options", [EmulatorOptions(cold_start_s=60)])

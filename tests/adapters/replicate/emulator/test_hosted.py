@@ -5,9 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import http.server
 import json
-import threading
 
 import httpx
 import pytest
@@ -18,38 +16,6 @@ from tests.adapters.waiting import until
 
 FLUX = "models/black-forest-labs/flux-schnell/predictions"
 WORDS = "models/meta/meta-llama-3-8b-instruct/predictions"
-
-
-@pytest.fixture
-def receiver():
-    """A place for webhooks: gives its address and what came."""
-    came = []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        """Keeps what is posted; refuses as often as it is told."""
-
-        refuse = 0
-
-        def do_POST(self):
-            """Take one."""
-            body = self.rfile.read(int(self.headers["content-length"]))
-            came.append((dict(self.headers), body))
-            status = 500 if Handler.refuse else 200
-            Handler.refuse = max(0, Handler.refuse - 1)
-            self.send_response(status)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            """Print nothing."""
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/hook", came, Handler
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 def waited(account, path, **given):
@@ -178,17 +144,16 @@ def test_files_of_a_pushed_model(account):
 
 def test_webhooks_are_signed(account, receiver):
     """As Standard Webhooks says, with the account's secret; in order."""
-    url, came, _ = receiver
     deployed = account.deployment()
-    begun = deployed.begin("hello", webhook=url)
+    begun = deployed.begin("hello", webhook=receiver.url)
     account.emulator.clock.advance(3)
     account.ended(begun)
-    until(lambda: came and json.loads(came[-1][1])["status"] == "succeeded")
-    bodies = [json.loads(body) for _, body in came]
+    until(lambda: receiver.got and json.loads(receiver.got[-1][1])["status"] == "succeeded")
+    bodies = [json.loads(body) for _, body in receiver.got]
     assert bodies[0]["status"] == "processing"
     assert bodies[-1] == account.get(begun)
     key = account.http.get("webhooks/default/secret").json()["key"]
-    for headers, body in came:
+    for headers, body in receiver.got:
         signed = f"{headers['Webhook-Id']}.{headers['Webhook-Timestamp']}.".encode() + body
         secret = base64.b64decode(key.removeprefix("whsec_"))
         digest = hmac.new(secret, signed, hashlib.sha256).digest()
@@ -197,19 +162,19 @@ def test_webhooks_are_signed(account, receiver):
 
 def test_webhooks_of_some_events(account, receiver):
     """Only those that were asked for; the last one again when it is not taken."""
-    url, came, handler = receiver
-    handler.refuse = 2
-    begun = account.deployment().begin("hello", webhook=url, webhook_events_filter=["completed"])
+    receiver.refusals = 2
+    begun = account.deployment().begin(
+        "hello", webhook=receiver.url, webhook_events_filter=["completed"]
+    )
     account.emulator.clock.advance(3)
     account.ended(begun)
-    until(lambda: len(came) == 3)
-    assert {json.loads(body)["status"] for _, body in came} == {"succeeded"}
-    assert len({headers["Webhook-Id"] for headers, _ in came}) == 1
+    until(lambda: len(receiver.got) == 3)
+    assert {json.loads(body)["status"] for _, body in receiver.got} == {"succeeded"}
+    assert len({headers["Webhook-Id"] for headers, _ in receiver.got}) == 1
 
 
 def test_output_is_told_now_and_then(account, clock, receiver, tmp_path):
     """At most every half second, however many items come."""
-    url, came, _ = receiver
     runner = """
     import time
     from pathlib import Path
@@ -221,17 +186,19 @@ def test_output_is_told_now_and_then(account, clock, receiver, tmp_path):
                 time.sleep(0.005)
     """
     deployed = account.deployment(runner, document=schema(LINES))
-    begun = deployed.begin(str(tmp_path / "gate"), webhook=url, webhook_events_filter=["output"])
+    begun = deployed.begin(
+        str(tmp_path / "gate"), webhook=receiver.url, webhook_events_filter=["output"]
+    )
     clock.advance(3)
     until(lambda: len(account.get(begun)["output"] or ()) == 50)
-    until(lambda: came)
-    assert len(came) == 1
+    until(lambda: receiver.got)
+    assert len(receiver.got) == 1
     clock.advance(0.5)
-    until(lambda: len(came) == 2)
-    assert len(json.loads(came[1][1])["output"]) == 50
+    until(lambda: len(receiver.got) == 2)
+    assert len(json.loads(receiver.got[1][1])["output"]) == 50
     (tmp_path / "gate").touch()
     account.ended(begun)
-    assert len(came) == 2
+    assert len(receiver.got) == 2
 
 
 def test_webhooks_are_https(account):

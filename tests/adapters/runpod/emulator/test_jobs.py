@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import http.server
 import json
-import threading
 from typing import Any
 
 import pytest
@@ -294,28 +292,12 @@ def test_the_data_plane_has_limits_too(account, clock):
     assert endpoint.send("POST", "run", json=document).status_code == 200
 
 
-def test_the_end_is_told_to_a_webhook(account):
+def test_the_end_is_told_to_a_webhook(account, receiver):
     """The job as ``/status`` shows it, POSTed."""
-    told = []
-
-    class Hook(http.server.BaseHTTPRequestHandler):
-        def do_POST(self):
-            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *arguments):
-            pass
-
-    with http.server.HTTPServer(("127.0.0.1", 0), Hook) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/hook"
-        job = account.endpoint().runsync(webhook=url)["id"]
-        until(lambda: told)
-        server.shutdown()
-    assert told[0]["id"] == job
-    assert told[0]["output"] == {"x": 1}
+    job = account.endpoint().runsync(webhook=receiver.url)["id"]
+    until(lambda: receiver.got)
+    told = json.loads(receiver.got[0][1])
+    assert (told["id"], told["output"]) == (job, {"x": 1})
 
 
 def test_openai_routes_are_jobs(account):

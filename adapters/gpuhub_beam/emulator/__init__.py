@@ -1,4 +1,4 @@
-"""Beam on loopback: the gateway's HTTP surface, its gRPC where asked for, and runners.
+"""Beam on loopback: the gateway's HTTP surface, websockets, gRPC, and runners.
 
 :class:`BeamEmulator` plays one gateway with one workspace, hosted or self-hosted: they differ in
 their address only. ``gpuhub emulator beam`` serves one in real time.

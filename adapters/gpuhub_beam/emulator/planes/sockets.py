@@ -65,6 +65,10 @@ class Handshake:
 class Sockets:
     """``/asgi/…`` where a websocket is asked for.
 
+    The operation is ``websocket``. Of the faults on it ``lost_response`` drops the connection right
+    after the handshake, with code ``halfway`` after the application's first message; ``crash`` and
+    ``timeout`` concern the container, the others refuse.
+
     Args:
         calls: Finds deployments and containers.
     """

@@ -68,4 +68,5 @@ def create(settings: ProviderSettings) -> BeamAdapter:
     gateway = Gateway(url, settings.get("workspace", ""))
     grpc_url = settings.get("grpc_url") or grpc_address(url, HOSTED)
     scheduler = Scheduler(grpc_url, lambda: settings.credential("token"))
-    return BeamAdapter(INFO, CAPABILITIES, Defaults.of(settings), gateway, scheduler)
+    defaults = Defaults.of(settings, is_hosted=url.rstrip("/") == HOSTED)
+    return BeamAdapter(INFO, CAPABILITIES, defaults, gateway, scheduler)

@@ -85,7 +85,7 @@ def make_plan(spec: FunctionSpec, bundle: Bundle, defaults: Defaults) -> Plan:
         rows=make_rows(spec, main, kinds=wanted.kinds, selection=selection, defaults=defaults),
         requests=_requests(wanted, bodies),
         ship=ShipMode("archive", why, len(archive.content)),
-        cost=estimate(selection, spec.scaling.min_workers),
+        cost=estimate(selection, main, is_hosted=defaults.is_hosted),
     )
 
 

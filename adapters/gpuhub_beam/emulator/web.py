@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import parse_qs
 
 from typing_extensions import override
@@ -34,16 +33,8 @@ class Request(web.Request):
         return parse_qs(self.raw_query, keep_blank_values=True)
 
     @override
-    def json(self) -> Any:
-        """Read the body.
-
-        Raises:
-            Problem: 400, it is no JSON.
-        """
-        try:
-            return super().json()
-        except ValueError as error:
-            raise Problem(400, str(error)) from None
+    def refusal(self, words: str) -> Problem:
+        return Problem(400, words)
 
     def asked(self, name: str) -> str:
         """Give the last value of a query's parameter; empty when it is not there."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from typing_extensions import override
 
 from gpuhub.testing.emulator import web
@@ -17,13 +15,5 @@ class Request(web.Request):
     """One request, refused in Replicate's form where its body is no JSON."""
 
     @override
-    def json(self) -> Any:
-        """Read the body.
-
-        Raises:
-            Problem: 400, it is no JSON.
-        """
-        try:
-            return super().json()
-        except ValueError as error:
-            raise Problem(400, str(error)) from None
+    def refusal(self, words: str) -> Problem:
+        return Problem(400, words)

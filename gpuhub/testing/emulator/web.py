@@ -67,12 +67,16 @@ class Request:
         """Read the body.
 
         Raises:
-            ValueError: It is no JSON.
+            Exception: What :meth:`refusal` gives; it is no JSON.
         """
         try:
             return loads(self.body)
         except ValueError as error:
-            raise ValueError(f"the body is no JSON: {error}") from None
+            raise self.refusal(f"the body is no JSON: {error}") from None
+
+    def refusal(self, words: str) -> Exception:
+        """Give what is raised for a body that is no JSON; a provider has its own."""
+        return ValueError(words)
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
@@ -234,15 +233,8 @@ class Desk:
             limits["deadline"] = (left_s, lambda: self.cut_off(prediction))
         for name, (seconds, action) in limits.items():
             prediction.stop_timer(name)
-            if prediction.hangs or not self._site.is_virtual:
-                prediction.timers[name] = self._site.timeline.after(seconds, action)
-            else:
-                late = functools.partial(self._now_do, action)
-                prediction.timers[name] = self._site.waker.after(seconds, late)
-
-    def _now_do(self, action: Callable[[], None]) -> None:
-        with self._site.change():
-            action()
+            is_real = not prediction.hangs
+            prediction.timers[name] = self._site.at_limit(seconds, action, is_real=is_real)
 
     def _too_long(self, prediction: Prediction) -> None:
         if not prediction.is_over:

@@ -219,17 +219,9 @@ class Desk:
 
     def _watch(self, job: Job) -> None:
         """End a job that runs too long: by the clock, or in real time where code really runs."""
-        limit_s = job.execution_timeout_s
-        if job.hangs or not self._site.is_virtual:
-            timer = self._site.timeline.after(limit_s, lambda: self.time_out(job))
-            job.timers["execution"] = timer
-        else:
-            real = self._site.waker.after(limit_s, lambda: self._time_out_now(job))
-            job.timers["execution"] = real
-
-    def _time_out_now(self, job: Job) -> None:
-        with self._site.change():
-            self.time_out(job)
+        job.timers["execution"] = self._site.at_limit(
+            job.execution_timeout_s, lambda: self.time_out(job), is_real=not job.hangs
+        )
 
     def time_out(self, job: Job) -> None:
         """End a job that ran too long."""

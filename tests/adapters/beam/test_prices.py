@@ -7,7 +7,6 @@ import pytest
 from gpuhub.scaling import Scaling
 from gpuhub.spec import FunctionSpec
 from gpuhub_beam.defaults import Defaults
-from gpuhub_beam.info import HOSTED
 from gpuhub_beam.translate import make_plan
 from tests.adapters.laboratory import SMALL
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -12,6 +10,7 @@ from typing import Any
 import pytest
 
 from gpuhub.bundle import Bundle, build_bundle
+from tests.adapters.loading import imported
 from tests.adapters.receiving import Receiver, receiving
 
 PROJECT = Path(__file__).parent / "project"
@@ -42,10 +41,8 @@ def receiver() -> Iterator[Receiver]:
 @pytest.fixture(scope="session")
 def shop() -> Iterator[ModuleType]:
     """The module of functions."""
-    sys.path.insert(0, str(PROJECT))
-    yield importlib.import_module("shop")
-    sys.path.remove(str(PROJECT))
-    del sys.modules["shop"]
+    with imported(PROJECT, "shop") as module:
+        yield module
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,23 @@
-"""Importing what a provider's container would."""
+"""Importing a project's modules, and what a provider's container would."""
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+
+
+@contextmanager
+def imported(folder: Path, name: str) -> Iterator[ModuleType]:
+    """Import a module of a folder as a program there would; forget it at the end."""
+    sys.path.insert(0, str(folder))
+    yield importlib.import_module(name)
+    sys.path.remove(str(folder))
+    del sys.modules[name]
 
 
 def load_file(name: str, place: Path) -> ModuleType:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +24,7 @@ from gpuhub.testing.emulator.clocks import VirtualClock
 from gpuhub_mock.adapter import MockAdapter
 from gpuhub_mock.emulator import CloudOptions, MockCloud
 from gpuhub_mock.info import adapter_of
+from tests.adapters.loading import imported
 
 PROJECT = Path(__file__).parent / "project"
 
@@ -110,10 +109,8 @@ def value_of(state: CallState) -> Any:
 @pytest.fixture(scope="session")
 def functions() -> Iterator[ModuleType]:
     """The module of functions, imported as the project would."""
-    sys.path.insert(0, str(PROJECT))
-    yield importlib.import_module("mock_functions")
-    sys.path.remove(str(PROJECT))
-    del sys.modules["mock_functions"]
+    with imported(PROJECT, "mock_functions") as module:
+        yield module
 
 
 @pytest.fixture(scope="session")

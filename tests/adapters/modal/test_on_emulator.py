@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +28,7 @@ from gpuhub.errors import (
 )
 from gpuhub.workspace import Workspace
 from gpuhub_modal.emulator import EmulatorOptions, ModalEmulator
+from tests.adapters.loading import imported
 
 modal = pytest.importorskip("modal", reason="needs the SDK: run in .venv-modal")
 pytestmark = pytest.mark.sdk
@@ -80,10 +79,8 @@ def open_workspace(tmp_path: Path) -> Iterator[Callable[..., Workspace]]:
 @pytest.fixture(scope="module")
 def shop() -> Iterator[ModuleType]:
     """Functions that are deployed."""
-    sys.path.insert(0, str(PROJECT))
-    yield importlib.import_module("modal_corner")
-    sys.path.remove(str(PROJECT))
-    del sys.modules["modal_corner"]
+    with imported(PROJECT, "modal_corner") as module:
+        yield module
 
 
 def sent(emulator: ModalEmulator, name: str) -> list[Any]:

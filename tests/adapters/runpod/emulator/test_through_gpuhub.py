@@ -27,17 +27,22 @@ def project(gpuhub_contract_project):
     return gpuhub_contract_project
 
 
-@pytest.fixture
-def workspace(emulator, project, tmp_path):
-    """On that provider, with its clock."""
-    opened = gpuhub.Workspace(
+def workspace_on(emulator, project, folder):
+    """Open a workspace on a provider, with its clock."""
+    return gpuhub.Workspace(
         "runpod",
         app="demo",
         root=project.root,
         provider_options=dict(emulator.start()),
-        environ={"RUNPOD_API_KEY": "made-up", "GPUHUB_STATE_DIR": str(tmp_path / "state")},
+        environ={"RUNPOD_API_KEY": "made-up", "GPUHUB_STATE_DIR": str(folder)},
         clock=emulator.clock,
     )
+
+
+@pytest.fixture
+def workspace(emulator, project, tmp_path):
+    """On that provider."""
+    opened = workspace_on(emulator, project, tmp_path / "state")
     yield opened
     opened.close()
 
@@ -107,14 +112,7 @@ def test_a_result_that_nobody_fetched(emulator, workspace, project):
 def test_young_jobs_are_waited_for(tmp_path, project):
     """A 404 right after the submit is not the end."""
     with RunPodEmulator(EmulatorOptions(lookup_delay_s=3)) as emulator:
-        workspace = gpuhub.Workspace(
-            "runpod",
-            app="demo",
-            root=project.root,
-            provider_options=dict(emulator.start()),
-            environ={"RUNPOD_API_KEY": "made-up", "GPUHUB_STATE_DIR": str(tmp_path / "state")},
-            clock=emulator.clock,
-        )
+        workspace = workspace_on(emulator, project, tmp_path / "state")
         endpoint = deployed(workspace, project.functions.echo)
         assert endpoint.spawn("young").result(timeout=600) == "young"
         workspace.close()

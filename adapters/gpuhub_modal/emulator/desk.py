@@ -197,15 +197,9 @@ class Desk:
     def _watch(self, entry: Input) -> None:
         """End an input that runs too long: by the clock, or in real time where code really runs."""
         limit_s = self._function.limits.timeout_s
-
-        def late() -> None:
-            with self._site.change():
-                self._time_out(entry, limit_s)
-
-        if entry.hangs or not self._site.is_virtual:
-            entry.timer = self._site.timeline.after(limit_s, late)
-        else:
-            entry.timer = self._site.waker.after(limit_s, late)
+        entry.timer = self._site.at_limit(
+            limit_s, lambda: self._time_out(entry, limit_s), is_real=not entry.hangs
+        )
 
     def _time_out(self, entry: Input, limit_s: float) -> None:
         """End an input that ran too long; a container that runs nothing else goes with it."""

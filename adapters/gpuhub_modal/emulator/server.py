@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.testing.emulator.http import listening
 from gpuhub.testing.emulator.waiting import Pacer
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class GrpcServer:
         """
         if self._thread is not None:
             return self.url
-        listener = _listening(self._port)
+        listener = listening(self._port)
         self._port = listener.getsockname()[1]
         started = threading.Event()
         self._thread = threading.Thread(
@@ -132,16 +133,3 @@ class Connections:
             transport.abort()
         for _ in range(_CUT_TURNS):
             await asyncio.sleep(0)
-
-
-def _listening(port: int) -> socket.socket:
-    # asyncio turns Nagle's algorithm off only on sockets that name their protocol.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen(512)
-    except OSError:
-        listener.close()
-        raise
-    return listener

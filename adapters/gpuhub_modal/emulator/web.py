@@ -7,11 +7,20 @@ import contextlib
 import hmac
 import math
 import pickle
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from typing import TYPE_CHECKING, Any
 
 from gpuhub.testing.emulator import HttpEmulator
 from gpuhub.testing.emulator.waiting import wait_until
+from gpuhub.testing.emulator.web import (
+    Answer,
+    Message,
+    Receive,
+    Request,
+    Send,
+    read_request,
+    send_answer,
+)
 from gpuhub_modal.emulator.problems import Refused
 
 if TYPE_CHECKING:
@@ -22,10 +31,6 @@ if TYPE_CHECKING:
     from gpuhub_modal.emulator.store import Store
 
 __all__ = ["Addresses"]
-
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
 
 _NO_CREDENTIALS = b"modal-http: missing credentials for proxy authorization\n"
 _WRONG_CREDENTIALS = b"modal-http: invalid credentials for proxy authorization\n"
@@ -90,21 +95,22 @@ class _Blobs:
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
-        blob_id = scope["path"].strip("/")
+        request = await read_request(scope, receive, Request)
         try:
-            if scope["method"] == "PUT":
-                body = b"".join([part async for part, _ in _body(receive)])
-                with self._site.change():
-                    md5 = self._files.upload(blob_id, body)
-                status = 200 if md5 else 400
-                await _answer(send, status, b"", [(b"etag", f'"{md5}"'.encode())])
-                return
             with self._site.change():
-                content = self._files.blob_content(blob_id)
+                answer = self._answer(request)
         except Refused as refused:
-            await _answer(send, 404, refused.message.encode())
-            return
-        await _answer(send, 200, content)
+            answer = _plain(404, refused.message.encode())
+        await send_answer(send, answer)
+
+    def _answer(self, request: Request) -> Answer:
+        blob_id = request.path.strip("/")
+        if request.method != "PUT":
+            return _plain(200, self._files.blob_content(blob_id))
+        md5 = self._files.upload(blob_id, request.body)
+        answer = _plain(200 if md5 else 400)
+        answer.headers["ETag"] = f'"{md5}"'
+        return answer
 
 
 class _Site:
@@ -128,7 +134,7 @@ class _Site:
             return
         refusal = self._refusal(scope)
         if refusal is not None:
-            await _answer(send, *refusal)
+            await send_answer(send, refusal)
             return
         with self._site.change():
             call = self._begin(scope)
@@ -141,19 +147,19 @@ class _Site:
                 if not call.is_over:
                     self._function.desk.cancel(call, kill=False)
 
-    def _refusal(self, scope: Mapping[str, Any]) -> tuple[int, bytes] | None:
+    def _refusal(self, scope: Mapping[str, Any]) -> Answer | None:
         definition = self._function.definition
         if definition is None or self._function.is_stopped:
-            return 404, _STOPPED
+            return _plain(404, _STOPPED)
         if not definition.sent.webhook_config.requires_proxy_auth:
             return None
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         key, secret = headers.get(b"modal-key", ""), headers.get(b"modal-secret", "")
         if not key or not secret:
-            return 401, _NO_CREDENTIALS
+            return _plain(401, _NO_CREDENTIALS)
         known = self._site.options.proxy_tokens
         if known and not hmac.compare_digest(known.get(key, "").encode(), secret.encode()):
-            return 401, _WRONG_CREDENTIALS
+            return _plain(401, _WRONG_CREDENTIALS)
         return None
 
     def _begin(self, scope: Mapping[str, Any]) -> Call:
@@ -187,7 +193,7 @@ class _Site:
             with contextlib.suppress(OSError):
                 await send(message)
         if not begun:
-            await _answer(send, 500, _FAILED)
+            await send_answer(send, _plain(500, _FAILED))
 
     async def _messages(self, call: Call) -> AsyncIterator[Message]:
         sent = 0
@@ -228,12 +234,8 @@ async def _body(receive: Receive) -> AsyncIterator[tuple[bytes, bool]]:
             return
 
 
-async def _answer(
-    send: Send, status: int, body: bytes, headers: list[tuple[bytes, bytes]] | None = None
-) -> None:
-    own = [(b"content-length", str(len(body)).encode()), *(headers or [])]
-    await send({"type": "http.response.start", "status": status, "headers": own})
-    await send({"type": "http.response.body", "body": body})
+def _plain(status: int, body: bytes = b"") -> Answer:
+    return Answer(status, body, content_type="")
 
 
 async def _live(receive: Receive, send: Send) -> None:

@@ -17,7 +17,7 @@ from gpuhub.errors import AdapterNotInstalled
 if TYPE_CHECKING:
     from gpuhub.testing.emulator.prompt_server import PromptServer
 
-__all__ = ["HttpEmulator"]
+__all__ = ["HttpEmulator", "listening"]
 
 _START_S = 10.0
 
@@ -70,7 +70,7 @@ class HttpEmulator:
         if self._server is not None:
             return self.url
         server = _server(self._app, websockets=self._websockets)
-        listener = _listening(self._port)
+        listener = listening(self._port)
         self._port = listener.getsockname()[1]
         self._server = server
         self._thread = threading.Thread(
@@ -112,7 +112,15 @@ class HttpEmulator:
         self.stop()
 
 
-def _listening(port: int) -> socket.socket:
+def listening(port: int) -> socket.socket:
+    """Give a socket that listens on ``127.0.0.1``.
+
+    Args:
+        port: Of it; 0 takes a free one.
+
+    Raises:
+        OSError: The port is taken.
+    """
     # asyncio turns Nagle's algorithm off only on sockets that name their protocol: without it
     # each answer in two writes would wait 40 ms for the client's delayed acknowledgement.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

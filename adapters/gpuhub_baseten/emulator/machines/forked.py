@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-import socket
 from pathlib import Path
 
+from gpuhub.testing.emulator.http import listening
 from gpuhub.testing.emulator.nursery import Nursery, package_folders
 from gpuhub_baseten.emulator.machines.kinds import Order
 
@@ -33,7 +33,7 @@ class ForkedMachine:
     def __init__(self, order: Order) -> None:
         self._order = order
         self._name = ""
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=512)
+        self._listener = listening(0)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def start(self) -> None:

@@ -6,13 +6,15 @@ import contextlib
 import functools
 import os
 import signal
-import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gpuhub.testing.emulator.http import listening
 from gpuhub.testing.emulator.nursery import Nursery, package_folders
 
 if TYPE_CHECKING:
+    import socket
+
     from gpuhub_beam.emulator.containers import MachineOrder
     from gpuhub_beam.emulator.tasks import Task
 
@@ -41,9 +43,7 @@ class ForkedMachine:
         self._listener: socket.socket | None = None
         self.port = 0
         if order.kind in _SERVES:
-            self._listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-            self._listener.bind(("127.0.0.1", 0))
-            self._listener.listen(512)
+            self._listener = listening(0)
             self.port = int(self._listener.getsockname()[1])
 
     def start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from gpuhub.testing.emulator import Fault, HttpEmulator
 from gpuhub.testing.emulator.clocks import VirtualClock
 from gpuhub.testing.emulator.front import finish, live, recorded, small_json
+from gpuhub.testing.emulator.http import listening
 from gpuhub.testing.emulator.site import EmulatorSite
 from gpuhub.testing.emulator.web import Answer, Receive, Request, Send, read_request
 
@@ -209,3 +211,11 @@ def test_the_record_of_a_request(front: Front, connection: http.client.HTTPConne
 def test_what_is_shown_of_a_body(body: bytes, shown: object) -> None:
     """Small JSON only."""
     assert small_json(body) == shown
+
+
+def test_a_socket_that_listens() -> None:
+    """Names its protocol, so that asyncio sends each write at once; a port is taken once."""
+    with listening(0) as listener:
+        assert listener.proto == socket.IPPROTO_TCP
+        with pytest.raises(OSError, match="in use"):
+            listening(listener.getsockname()[1])

@@ -51,8 +51,9 @@ class BasetenEmulator(EmulatorFace[Site]):
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        super().__init__(Site(options=self.options, clock=clock or VirtualClock()))
-        self._folder = folder = folder_for("baseten")
+        site = Site(options=self.options, clock=clock or VirtualClock())
+        super().__init__(site, folder_for("baseten"))
+        folder = self._folder
         self._workshop = Workshop(self._site, folder)
         rollouts = Rollouts(self._site, folder / "images")
         fleet = Fleet(
@@ -91,7 +92,7 @@ class BasetenEmulator(EmulatorFace[Site]):
             OSError: The port is taken.
         """
         self._workshop.open()
-        url = self._served_at(self._server.start())
+        url = self._serve(self._server.start)
         return {
             "api_url": url,
             "model_url": f"{url}/model-{{model_id}}",

@@ -60,8 +60,8 @@ class BeamEmulator(EmulatorFace[Site]):
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        super().__init__(Site(options=self.options, clock=clock or VirtualClock()))
-        self._folder = folder_for("beam")
+        site = Site(options=self.options, clock=clock or VirtualClock())
+        super().__init__(site, folder_for("beam"))
         self._workshop = Workshop(self.options, self._folder)
         self._workspace = Workspace(self._site)
         self.images = Images()
@@ -104,7 +104,7 @@ class BeamEmulator(EmulatorFace[Site]):
         needs_beta9 = self.options.workers == "beta9" or self.options.serves_grpc
         python = beta9_python(self.options.beta9_python) if needs_beta9 else None
         self._workshop.open()
-        url = self._served_at(self._server.start())
+        url = self._serve(self._server.start)
         if python is not None and self._bridge is None:
             self._bridge = Bridge(python, url, self._folder)
             self._site.grpc_address = self._bridge.start()

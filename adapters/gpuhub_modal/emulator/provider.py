@@ -70,7 +70,7 @@ class ModalEmulator(EmulatorFace[Site]):
         self.options = options or EmulatorOptions()
         folder = folder_for("modal")
         site = Site(options=self.options, clock=clock or VirtualClock(), folder=folder)
-        super().__init__(site)
+        super().__init__(site, folder)
         self._store = store = Store(site)
         self._workspace = workspace = Workspace(site)
         self._workshop = Workshop(self.options, folder)
@@ -110,7 +110,7 @@ class ModalEmulator(EmulatorFace[Site]):
         """
         self._site.wire = load_wire()
         self._workshop.open()
-        url = self._served_at(self._server.start())
+        url = self._serve(self._server.start)
         return {"server_url": url}
 
     @override
@@ -123,7 +123,7 @@ class ModalEmulator(EmulatorFace[Site]):
             self._placement.end_all()
         self._addresses.stop()
         self._server.stop()
-        remove_folder(self._site.folder)
+        remove_folder(self._folder)
 
     @property
     def container_requests(self) -> RequestLog:

@@ -57,8 +57,8 @@ class ReplicateEmulator(EmulatorFace[Site]):
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        super().__init__(Site(options=self.options, clock=clock or VirtualClock()))
-        self._folder = folder_for("replicate")
+        site = Site(options=self.options, clock=clock or VirtualClock())
+        super().__init__(site, folder_for("replicate"))
         self._workshop = Workshop(self._site, self._folder)
         files, webhooks = Files(self._site), Webhooks(self._site)
         self._account = Account(self._site, self._workshop, files, webhooks)
@@ -96,7 +96,7 @@ class ReplicateEmulator(EmulatorFace[Site]):
         if self.options.workers == "coglet":
             coglet_python(self.options.coglet_python)
         self._workshop.open()
-        url = self._served_at(self._server.start())
+        url = self._serve(self._server.start)
         return {
             "api_url": f"{url}/v1",
             "registry_url": url,

@@ -60,8 +60,9 @@ class RunPodEmulator(EmulatorFace[Site]):
         port: int = 0,
     ) -> None:
         self.options = options or EmulatorOptions()
-        super().__init__(Site(options=self.options, clock=clock or VirtualClock()))
-        self._folder = folder = folder_for("runpod")
+        site = Site(options=self.options, clock=clock or VirtualClock())
+        super().__init__(site, folder_for("runpod"))
+        folder = self._folder
         self._workshop = Workshop(self.options, folder, self._result, self._item)
         placement = Placement(self._site, self._workshop, folder)
         self._account = Account(self._site, placement, self._tell)
@@ -95,7 +96,7 @@ class RunPodEmulator(EmulatorFace[Site]):
         if self.options.workers == "sdk":
             sdk_python(self.options.sdk_python)
         self._workshop.open()
-        url = self._served_at(self._server.start())
+        url = self._serve(self._server.start)
         return {"api_url": f"{url}/v2", "data_url": f"{url}/v2"}
 
     @override

@@ -30,6 +30,7 @@ class EmulatorFace(ABC, Generic[AnySite]):
 
     Args:
         site: What all its parts share.
+        folder: For what it keeps, see :func:`folder_for`.
 
     Attributes:
         clock: Its time.
@@ -37,9 +38,10 @@ class EmulatorFace(ABC, Generic[AnySite]):
 
     _places: ClassVar[Mapping[tuple[str, str], str]] = {}
 
-    def __init__(self, site: AnySite) -> None:
+    def __init__(self, site: AnySite, folder: Path) -> None:
         self.clock: Any = site.clock
         self._site = site
+        self._folder = folder
         self._unwatch: Callable[[], None] = lambda: None
 
     @abstractmethod
@@ -89,8 +91,17 @@ class EmulatorFace(ABC, Generic[AnySite]):
         """Give where a fault is played; by default that is the operation it is scripted for."""
         return self._places.get((kind, on), on)
 
-    def _served_at(self, url: str) -> str:
-        """Take the address; what is due by a clock that a test moves happens from now on."""
+    def _serve(self, start: Callable[[], str]) -> str:
+        """Start the server; what is due by a clock that a test moves happens from now on.
+
+        Args:
+            start: Starts it, and gives its address. Where it raises, the folder is removed.
+        """
+        try:
+            url = start()
+        except BaseException:
+            remove_folder(self._folder)  # nobody stops what did not start
+            raise
         self._site.url = url
         watch = getattr(self.clock, "on_advance", None)
         if watch is not None:

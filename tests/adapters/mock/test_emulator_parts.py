@@ -49,11 +49,17 @@ class Played(EmulatorFace[EmulatorSite]):
 
     @override
     def start(self) -> Mapping[str, str]:
-        return {"api_url": self._served_at("http://127.0.0.1:1")}
+        make_folders(self._folder)
+        return {"api_url": self._serve(self.serve)}
+
+    def serve(self) -> str:
+        """Give the address."""
+        return "http://127.0.0.1:1"
 
     @override
     def stop(self) -> None:
         self._unwatch()
+        remove_folder(self._folder)
 
     @override
     def orphans(self) -> list[str]:
@@ -133,7 +139,7 @@ def test_the_face_of_an_emulator() -> None:
     """Faults, record and bill are the site's; a clock that a test moves is followed."""
     clock = VirtualClock()
     site = EmulatorSite(clock=clock)
-    with Played(site) as played:
+    with Played(site, folder_for("acme")) as played:
         assert isinstance(played, Emulator)
         assert played.url == "http://127.0.0.1:1"
         assert played.requests is site.requests
@@ -150,7 +156,7 @@ def test_the_face_of_an_emulator() -> None:
 def test_where_a_fault_is_played() -> None:
     """At the operation it is scripted for, or where the provider has it happen."""
     site = EmulatorSite(clock=VirtualClock())
-    played = Played(site)
+    played = Played(site, folder_for("acme"))
     played.fail("crash", on="stream")
     played.fail("timeout", on="stream")
     played.fail_randomly("crash", on="stream", probability=1, seed=1)
@@ -158,6 +164,19 @@ def test_where_a_fault_is_played() -> None:
     assert kinds == ["timeout", "crash"]
     assert site.faults.take("stream") is None
     assert site.faults.take("stream item") is not None
+
+
+def test_an_emulator_that_cannot_start_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when its port is taken: nobody stops what did not start."""
+
+    def refuse(_: Played) -> str:
+        raise OSError("in use")
+
+    folder = folder_for("acme")
+    monkeypatch.setattr(Played, "serve", refuse)
+    with pytest.raises(OSError, match="in use"):
+        Played(EmulatorSite(clock=VirtualClock()), folder).start()
+    assert not folder.exists()
 
 
 def test_a_folder_that_is_still_written_to() -> None:

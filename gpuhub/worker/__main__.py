@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import atexit
+import contextlib
 import json
 import os
 import signal
@@ -29,14 +30,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr]
-    with tempfile.TemporaryDirectory(prefix="gpuhub-bundle-") as scratch:
+    with contextlib.ExitStack() as until_end:
         try:
-            folder = unpack(Path(options.bundle), Path(scratch))
+            folder = _folder_of(Path(options.bundle), until_end)
             read_manifest(folder)
         except (OSError, ValueError) as error:
             sys.stderr.write(f"gpuhub.worker: {error}\n")
             return 2
         return _serve(folder, options)
+
+
+def _folder_of(bundle: Path, until_end: contextlib.ExitStack) -> Path:
+    if bundle.is_dir():  # a killed worker cannot clean up: it has made nothing
+        return bundle
+    scratch = tempfile.TemporaryDirectory(prefix="gpuhub-bundle-")
+    return unpack(bundle, Path(until_end.enter_context(scratch)))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -85,7 +85,7 @@ class Worker:
         command = [sys.executable, "-S", "-m", "gpuhub.worker", "serve", "--bundle", str(bundle)]
         self.process = subprocess.Popen(
             [*command, *options],
-            env={"PYTHONPATH": str(runtime)},
+            env={"PYTHONPATH": str(runtime), "TMPDIR": str(bundle.parent)},
             cwd=bundle.parent,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -156,6 +156,16 @@ def test_a_bundle_runs_on_a_bare_python(make_bundle, start, tmp_path, form):
     assert "app" in frames[0]
     code, out, err = worker.end()
     assert (code, out, err) == (0, "called\ncalled\n", "to stderr\nto stderr\n")
+
+
+def test_a_killed_worker_leaves_nothing(make_bundle, start, tmp_path):
+    """On a folder it makes no files of its own, which nobody would remove."""
+    place = tmp_path / "out"
+    folder = make_bundle(APP, "served_killed").write_to(place / "bundle")
+    worker = start(folder / "runtime", folder, "--announce")
+    worker.wait_ready()
+    worker.end(signal.SIGKILL)
+    assert [path.name for path in place.iterdir()] == [folder.name]
 
 
 def test_sigterm_ends_it_within_a_call(make_bundle, start, tmp_path):

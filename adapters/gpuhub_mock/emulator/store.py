@@ -60,12 +60,6 @@ class Store:
         except OSError:
             return None
 
-    def deployment_names(self) -> list[str]:
-        """Give the names of all deployments kept."""
-        if self._folder is None:
-            return []
-        return sorted(path.stem for path in (self._folder / "deployments").glob("*.json"))
-
     def drop_deployment(self, name: str) -> None:
         """Forget a deployment."""
         if self._folder is not None:

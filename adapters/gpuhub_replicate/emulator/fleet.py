@@ -119,7 +119,6 @@ class Fleet:
         pool.scaled()
         worker.is_broken = fault is not None and fault.kind == "crash"
         if fault is not None and fault.kind == "capacity":
-            worker.waits_for_card = True
             seconds = fault.delay_s or _CARD_S
             self._site.timeline.after(seconds, lambda: self._place_late(worker, delay_s))
         else:
@@ -128,7 +127,6 @@ class Fleet:
     def _place_late(self, worker: Worker, delay_s: float) -> None:
         if worker.is_stopped:
             return
-        worker.waits_for_card = False
         worker.started_at = self._now
         worker.ready_at = self._now + delay_s
         self._place(worker)

@@ -72,7 +72,6 @@ class Worker(WorkerBase):
         release: Number of the deployment's release; 0 without one.
         started_at: When its container started, and billing began.
         machine: What runs its code; ``None`` before it has a place.
-        waits_for_card: There is no capacity for it now.
         is_broken: Its first start fails.
         jobs: What it runs, by id; what was cancelled stays until its code has stopped.
         printed: What its setup printed.
@@ -83,7 +82,6 @@ class Worker(WorkerBase):
     release: int
     started_at: float
     machine: Machine | None = None
-    waits_for_card: bool = False
     is_broken: bool = False
     jobs: dict[str, Prediction] = field(default_factory=dict)
     printed: str = ""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Protocol
 
 __all__ = ["Manifest", "Repository", "Store", "digest_of"]
 
@@ -44,14 +43,6 @@ class Repository:
     def manifest(self, reference: str) -> Manifest | None:
         """Find a manifest by tag or digest."""
         return self.manifests.get(self.tags.get(reference, reference))
-
-
-class Content(Protocol):
-    """Gives blobs by digest."""
-
-    def blob(self, repository: str, digest: str) -> bytes | None:
-        """Give a blob of a repository's."""
-        ...
 
 
 @dataclass

@@ -172,12 +172,12 @@ def test_several_calls_run_side_by_side(load):
     assert type(runner).__name__ == "AsyncRunner"
 
     async def together() -> list[str]:
-        calls = [runner.run(payload='{"seconds":0.2}') for _ in range(3)]
+        calls = [runner.run(payload='{"seconds":0.5}') for _ in range(3)]
         return await asyncio.gather(*calls)
 
     started = time.monotonic()
     assert len(asyncio.run(together())) == 3
-    assert time.monotonic() - started < 0.58, "one after the other"
+    assert time.monotonic() - started < 1.4, "one after the other"
 
 
 def test_code_that_does_not_import_answers_each_call(load):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable
+from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from gpuhub._http.client_options import client_options
+from gpuhub._http.client_options import URLS_KEPT, client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
 from gpuhub._http.files import FileBody
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing
@@ -38,6 +39,7 @@ class AsyncTransport:
         most = limits.max_connections
         self._pools = Pools(client, most, POOL_SIZE if fast is None else most)
         self._fast = fast
+        self._url = lru_cache(URLS_KEPT)(httpx.URL)
         extra = () if fast is None else fast.errors
         self._errors: tuple[type[Exception], ...] = (httpx.HTTPError, *extra)
 
@@ -89,7 +91,7 @@ class AsyncTransport:
         try:
             request = httpx.Request(
                 outgoing.request.method,
-                outgoing.url,
+                self._url(outgoing.url),
                 headers={**client.headers, **_length_of(outgoing), **outgoing.headers},
                 content=_body_of(outgoing) if file is None else _AsyncFileBody(file),
                 extensions={"timeout": outgoing.timeouts},

@@ -12,7 +12,10 @@ import httpx
 
 from gpuhub._http.outgoing import ConnectionLimits
 
-__all__ = ["client_options"]
+__all__ = ["URLS_KEPT", "client_options"]
+
+URLS_KEPT = 64
+"""Parsed addresses that a transport keeps: most calls go to the same few."""
 
 
 def client_options(limits: ConnectionLimits, connections: int) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from functools import partial
+from functools import lru_cache, partial
 
 import httpx
 
-from gpuhub._http.client_options import client_options
+from gpuhub._http.client_options import URLS_KEPT, client_options
 from gpuhub._http.failures import failure_of, phase_of, unsendable
 from gpuhub._http.files import FileBody
 from gpuhub._http.outgoing import ConnectionLimits, Outgoing
@@ -33,6 +33,7 @@ class SyncTransport:
             return httpx.Client(**client_options(limits, connections))
 
         self._pools = Pools(client, limits.max_connections)
+        self._url = lru_cache(URLS_KEPT)(httpx.URL)
         self._process = os.getpid()
         self._closed = False
 
@@ -88,7 +89,7 @@ class SyncTransport:
         try:
             request = httpx.Request(
                 outgoing.request.method,
-                outgoing.url,
+                self._url(outgoing.url),
                 headers={**client.headers, **outgoing.headers},
                 content=outgoing.content if file is None else file,
                 extensions={"timeout": outgoing.timeouts},

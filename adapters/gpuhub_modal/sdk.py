@@ -103,8 +103,13 @@ def _keep_headers_out_of_logs() -> None:
 
 
 async def close_client(client: Any) -> None:
-    """Close it."""
-    await client.__aexit__(None, None, None)
+    """Close it; its connections also where that is interrupted: the SDK leaves them open then."""
+    try:
+        await client.__aexit__(None, None, None)
+    finally:
+        manager = getattr(client, "_connection_manager", None)
+        if manager is not None:
+            manager.close()
 
 
 def handle_of(implementation: Any) -> Any:

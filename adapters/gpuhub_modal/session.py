@@ -51,6 +51,7 @@ class Session:
         self._settings = settings
         self._client: Any = None
         self._process = 0
+        self._is_closed = False
         self._lock = threading.Lock()
 
     @property
@@ -74,7 +75,8 @@ class Session:
         return found[0].get_secret_value(), found[1].get_secret_value()
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection; one that is being made on another thread is closed by that."""
+        self._is_closed = True
         client, self._client = self._client, None
         if client is not None and self._process == os.getpid():
             with contextlib.suppress(Exception):
@@ -256,21 +258,33 @@ class Session:
     def _connected(self) -> Any:
         with self._lock:
             if self._client is None or self._process != os.getpid():
-                self._client = waited(_opened(self.server_url, self.token()))
-                self._process = os.getpid()
-            return self._client
+                self._client, self._process = None, os.getpid()
+                # It keeps the client itself: an interrupt may come just when it is there.
+                waited(self._open())
+            client = self._client
+        if self._is_closed or client is None:
+            self.close()
+            raise ProviderUnavailable(
+                "Modal: the workspace was closed meanwhile",
+                provider="modal",
+                accepted=False,
+                next_step="use a new workspace",
+            )
+        return client
 
-
-async def _opened(server_url: str, token: tuple[str, str]) -> Any:
-    client = make_client(server_url, token)
-    try:
-        await within(_CONNECT_S, connect(client))
-    except Exception as error:
-        await close_client(client)
-        raise ProviderUnavailable(
-            f"Modal: no connection to {client.server_url} within {_CONNECT_S:g} s",
-            provider="modal",
-            accepted=False,
-            next_step="check server_url and the network",
-        ) from error
-    return client
+    async def _open(self) -> None:
+        client = make_client(self.server_url, self.token())
+        try:
+            await within(_CONNECT_S, connect(client))
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                await close_client(client)
+            if not isinstance(error, Exception):
+                raise
+            raise ProviderUnavailable(
+                f"Modal: no connection to {client.server_url} within {_CONNECT_S:g} s",
+                provider="modal",
+                accepted=False,
+                next_step="check server_url and the network",
+            ) from error
+        self._client = client

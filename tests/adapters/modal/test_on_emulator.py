@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 import logging
 import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -330,3 +333,45 @@ def test_scaling_survives_no_deploy(make_emulator, open_workspace, shop):
     endpoint.scale(max_workers=5)
     assert endpoint.status().scaling["max_workers"] == 5
     assert function.deploy().status().scaling["max_workers"] == 2
+
+
+def test_connections_are_closed_where_closing_is_interrupted(make_emulator):
+    """The SDK leaves them open then."""
+    from gpuhub_modal.loop import waited
+    from gpuhub_modal.sdk import close_client, connect, make_client
+
+    async def use() -> list[Any]:
+        client = make_client(make_emulator().url, TOKEN)
+        await connect(client)
+        channels = [each.result() for each in client._connection_manager._channels.values()]
+        closing = asyncio.ensure_future(close_client(client))
+        await asyncio.sleep(0)
+        closing.cancel()
+        with suppress(asyncio.CancelledError):
+            await closing
+        return channels
+
+    channels = waited(use())
+    assert channels
+    assert [each for each in channels if each._protocol is not None] == []
+
+
+def test_a_session_that_is_closed_while_it_connects(make_emulator, open_workspace, monkeypatch):
+    """Leaves no connection behind, and says why there is none."""
+    module: Any = importlib.import_module("gpuhub_modal.session")
+    emulator = make_emulator()
+    workspace = open_workspace(emulator)
+    session = workspace.session().adapter._session
+    opened: list[Any] = []
+    connect = module.connect
+
+    async def slow(client: Any) -> None:
+        await connect(client)
+        opened.extend(client._connection_manager._channels.values())
+        session.close()
+
+    monkeypatch.setattr(module, "connect", slow)
+    with pytest.raises(ProviderUnavailable, match="closed meanwhile"):
+        session.app("any")
+    assert opened
+    assert [each for each in opened if each.result()._protocol is not None] == []

@@ -257,7 +257,8 @@ class Session:
 
     def _connected(self) -> Any:
         with self._lock:
-            if self._client is None or self._process != os.getpid():
+            is_usable = self._client is not None and self._process == os.getpid()
+            if not (is_usable or self._is_closed):
                 self._client, self._process = None, os.getpid()
                 # It keeps the client itself: an interrupt may come just when it is there.
                 waited(self._open())

@@ -373,5 +373,7 @@ def test_a_session_that_is_closed_while_it_connects(make_emulator, open_workspac
     monkeypatch.setattr(module, "connect", slow)
     with pytest.raises(ProviderUnavailable, match="closed meanwhile"):
         session.app("any")
-    assert opened
-    assert [each for each in opened if each.result()._protocol is not None] == []
+    assert [each.result()._protocol for each in opened] == [None]
+    with pytest.raises(ProviderUnavailable, match="closed meanwhile"):
+        session.app("any")
+    assert len(opened) == 1, "connected once more, for nothing"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.options import ignored_options
 from gpuhub.plan import Row, Rows
 from gpuhub.spec import Bucket, FunctionSpec
 from gpuhub_baseten.autoscaling import scaling_rows
@@ -193,10 +194,10 @@ def _placement_rows(rows: Rows, spec: FunctionSpec, deployment: Mapping[str, Any
 
 def _option_row(rows: Rows, spec: FunctionSpec, own: Options) -> None:
     given = dict(spec.options.get("baseten", {}))
-    others = sorted(set(spec.options) - {"baseten"})
+    others, ignored = ignored_options(spec, "baseten")
     notes = ["each is in the field of its name"] if given else []
     if others:
-        notes.append(f"ignored here: options of {', '.join(others)}")
+        notes.append(ignored)
     if own.webhook is None:
         notes.append(f"no webhook, so of a spawned call: {HELD}")
     if given or others:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from gpuhub.adapter.options import ignored_options
 from gpuhub.errors import SpecError
 from gpuhub.plan import Row, Rows
 from gpuhub.spec import FunctionSpec, Volume
@@ -162,8 +163,7 @@ def _placement_rows(rows: Rows, spec: FunctionSpec) -> None:
 
 def _option_row(rows: Rows, spec: FunctionSpec) -> None:
     own = {key: _option(key, value) for key, value in spec.options.get(PROVIDER, {}).items()}
-    others = sorted(set(spec.options) - {PROVIDER})
-    ignored = f"ignored here: options of {', '.join(others)}" if others else ""
+    others, ignored = ignored_options(spec, PROVIDER)
     if own:
         rows.exact("options", "simulation", own, ignored)
     elif others:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from gpuhub.plan import Rows
     from gpuhub.spec import FunctionSpec
 
-__all__ = ["check_options", "option_row"]
+__all__ = ["check_options", "ignored_options", "option_row"]
 
 OptionsT = TypeVar("OptionsT", bound=BaseModel)
 
@@ -66,14 +66,24 @@ def option_row(
         reason: What becomes of them.
     """
     given = dict(spec.options.get(provider, {}) if own is None else own)
-    others = sorted(set(spec.options) - {provider})
-    ignored = f"ignored here: options of {', '.join(others)}" if others else ""
+    others, ignored = ignored_options(spec, provider)
     if given:
         rows.emulated("options", "options", given, "; ".join(filter(None, [reason, ignored])))
     elif others:
         rows.emulated("options", None, others, ignored)
     else:
         rows.unset("options")
+
+
+def ignored_options(spec: FunctionSpec, provider: str) -> tuple[list[str], str]:
+    """Give the other providers that a function has options for, and the words for a row.
+
+    Args:
+        spec: With the options of all providers.
+        provider: Name of the adapter.
+    """
+    others = sorted(set(spec.options) - {provider})
+    return others, f"ignored here: options of {', '.join(others)}" if others else ""
 
 
 def _problem(detail: Any, provider: str, known: list[str]) -> str:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-import io
 import sys
-import tarfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +26,7 @@ from gpuhub.testing.emulator.layers import unpack
 from gpuhub.testing.emulator.quotas import Gate
 from gpuhub.testing.emulator.site import EmulatorSite
 from gpuhub.testing.emulator.workers import WorkerBase, cold_start_after
+from tests.unit.oci.base_images import tar_of
 
 
 class TooManyError(Exception):
@@ -90,7 +89,7 @@ def test_layers_lie_on_each_other(tmp_path: Path, *, is_compressed: bool) -> Non
         {"app/a": b"1", "app/b": b"1", "lib/x/y": b"1"},
         {"app/a": b"2", "app/.wh.b": b"", "lib/.wh.x": b"", "app/.wh.never": b""},
     ):
-        content = _archive(layer)
+        content = tar_of(layer)
         unpack(gzip.compress(content) if is_compressed else content, tmp_path)
     left = {str(each.relative_to(tmp_path)) for each in tmp_path.rglob("*") if each.is_file()}
     assert left == {"app/a"}
@@ -282,13 +281,3 @@ def test_what_goes_on_too_long() -> None:
     clock.advance(10)
     with site.change():
         assert over == ["real", "played"]
-
-
-def _archive(files: Mapping[str, bytes]) -> bytes:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()

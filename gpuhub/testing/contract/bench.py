@@ -188,6 +188,10 @@ class Bench:
         """The requests after the first ``mark`` ones."""
         return self.sent()[mark:]
 
+    def submits_since(self, mark: int) -> int:
+        """How many of the requests after the first ``mark`` ones submit a call."""
+        return sum(request.operation == "submit" for request in self.sent_since(mark))
+
     @contextmanager
     def sends_nothing(self) -> Iterator[None]:
         """Check that the block sends no request at all."""

@@ -51,7 +51,7 @@ class Faults:
         with pytest.raises(AuthFailed) as caught:
             bench.invoke(endpoint, 1, str(log.path))
         _check_provider_error(bench, caught.value)
-        assert _submits(bench, mark) == 1
+        assert bench.submits_since(mark) == 1
         assert log.lines() == []
 
     def test_missing_credentials(self, bench: Bench) -> None:
@@ -242,10 +242,6 @@ def _check_unknown(bench: Bench, error: OutcomeUnknown) -> None:
     assert error.provider == bench.provider
     assert error.idempotency_key
     assert "idempotent" in error.next_step
-
-
-def _submits(bench: Bench, mark: int) -> int:
-    return sum(request.operation == "submit" for request in bench.sent_since(mark))
 
 
 def _is_quiet(bench: Bench, endpoint: Any) -> bool:

@@ -175,9 +175,14 @@ def _check_counts(status: EndpointStatus, least: int, most: int) -> None:
 
 
 def _hold(bench: Bench, endpoint: Endpoint[..., Any], gate: Any, count: int) -> list[Call[Any]]:
-    """Spawn calls that run until the gate opens."""
-    log = str(bench.log().path)
-    return [bench.drive.call(endpoint, "spawn", str(gate), log) for _ in range(count)]
+    """Spawn calls that run until the gate opens, and wait until the provider has all of them.
+
+    Where gpuhub itself holds a spawned call, its request may leave after ``spawn`` returned.
+    """
+    log, mark = str(bench.log().path), len(bench.sent())
+    calls = [bench.drive.call(endpoint, "spawn", str(gate), log) for _ in range(count)]
+    bench.until(lambda: bench.submits_since(mark) >= count, f"{count} calls to be sent")
+    return calls
 
 
 def _release(bench: Bench, gate: Any, calls: list[Call[Any]]) -> None:

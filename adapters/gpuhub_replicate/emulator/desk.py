@@ -148,8 +148,14 @@ class Desk:
         prediction = worker.jobs.get(prediction_id)
         if prediction is None:
             return
+        is_iterator = prediction.version.is_iterator
+        for value in (output or ()) if is_iterator else ():
+            self.item(worker, prediction_id, value)  # a fast worker's come with its end
         if not prediction.is_over:
-            self._take_output(prediction, output)
+            if not is_iterator:
+                prediction.output = self._staff.publish(prediction, output)
+            elif prediction.output is None:
+                prediction.output = []
             prediction.error = error
             self._end(prediction, cast("State", status))
         self._leave(prediction)
@@ -272,14 +278,6 @@ class Desk:
                 self._leave(prediction)
         if go_on:
             self.go_on()
-
-    def _take_output(self, prediction: Prediction, output: Any) -> None:
-        if prediction.version.is_iterator:
-            rest = [self._staff.publish(prediction, each) for each in output or ()]
-            prediction.output = [*(prediction.output or ()), *rest]
-            prediction.items += len(rest)
-        else:
-            prediction.output = self._staff.publish(prediction, output)
 
     def _leave(self, prediction: Prediction) -> None:
         worker = prediction.worker

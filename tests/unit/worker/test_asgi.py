@@ -20,7 +20,7 @@ from gpuhub.worker.handler import Handler
 from gpuhub.worker.server import WorkerServer
 from gpuhub.worker.target import Target
 
-LIMIT_S = 5
+LIMIT_S = 30
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,8 @@ import pytest
 from gpuhub.bundle import build_bundle
 from gpuhub.worker.__main__ import main
 
-LIMIT_S = 10
+LIMIT_S = 30
+"""Far below what a call or a setup that holds a worker would take."""
 
 APP = """
 import dataclasses
@@ -46,7 +46,7 @@ class Model:
             raise ValueError("below zero")
         if point.x > 1000:
             import threading
-            threading.Event().wait(60)
+            threading.Event().wait(600)
         return Point(point.x + self.offset), data[::-1]
 """
 SLOW = """
@@ -54,7 +54,7 @@ import threading
 class Model:
     def setup(self):
         print("loading", flush=True)
-        threading.Event().wait(60)
+        threading.Event().wait(600)
     def __call__(self): ...
 """
 
@@ -178,9 +178,7 @@ def test_sigterm_ends_it_within_a_call(make_bundle, start, tmp_path):
         connection.request("POST", "/invoke", json.dumps({"point": {"x": 2000}, "data": ""}))
         assert worker.process.stdout is not None
         assert worker.process.stdout.readline() == "called\n"
-        began = time.monotonic()
         assert worker.end()[0] == 0
-        assert time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT], ids=["term", "int"])

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from gpuhub.worker import reply
 from gpuhub.worker.handler import Handler
 from gpuhub.worker.server import WorkerServer
 from gpuhub.worker.target import Target
 
-LIMIT_S = 5
+LIMIT_S = 30
 
 
 def double(number: int) -> int:
@@ -38,6 +39,12 @@ class Broken:
         raise RuntimeError("no weights")
 
     def __call__(self) -> None: ...
+
+
+@pytest.fixture(autouse=True)
+def _long_drain(monkeypatch):
+    """Let a refused caller take long to send the rest."""
+    monkeypatch.setattr(reply, "_DRAIN_S", float(LIMIT_S))
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ import importlib
 import itertools
 import sys
 import threading
-import time
 
 import pytest
 
 import gpuhub
+from gpuhub._map import blocking
+from tests.adapters.waiting import until
 
 APP = '''
 import contextvars
@@ -129,21 +130,28 @@ def test_the_input_is_taken_as_results_are_asked_for(app, mock):
     assert len(taken) <= 10 + 2 * 4
 
 
-def test_a_slow_input_does_not_hold_results_back(app, mock):
+def test_a_slow_input_does_not_hold_results_back(app, mock, monkeypatch):
     """What is ready is given before more is taken."""
-    gate = threading.Event()
+    gate, opened, pools = threading.Event(), [], []
+
+    class Pool(blocking._Pool):
+        def __enter__(self):
+            pools.append(self)
+            return super().__enter__()
 
     def inputs():
         yield 1
-        time.sleep(0.1)  # long enough for the first result
+        until(lambda: gate.is_set() or pools[0].results.qsize())  # given, or ready
         yield 3
-        gate.wait(5)
+        opened.append(gate.wait(20))
         yield 5
 
+    monkeypatch.setattr(blocking, "_Pool", Pool)
     results = app.square.map(inputs(), concurrency=4)
     assert next(results) == 1
     gate.set()
     assert list(results) == [9, 25]
+    assert opened == [True]
 
 
 def test_each_item_has_a_fresh_copy_of_the_callers_context(app, mock, drive):
@@ -165,10 +173,7 @@ def test_stopping_early_leaves_no_thread(app, mock):
     """``break`` ends the pool."""
     for _ in app.square.map(range(1000), concurrency=8):
         break
-    deadline = time.monotonic() + 2
-    while any(thread.name == "gpuhub-map" for thread in threading.enumerate()):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    until(lambda: all(each.name != "gpuhub-map" for each in threading.enumerate()), 30)
     assert len(app.SEEN) < 100
 
 

@@ -70,7 +70,7 @@ def test_emulator_plays_until_it_is_ended(project, acme):
     assert running.stdout
     line = running.stdout.readline()
     running.send_signal(signal.SIGTERM)
-    _, errors = running.communicate(timeout=20)
+    _, errors = running.communicate(timeout=40)
     assert line == "export GPUHUB_ACME_API_URL=http://127.0.0.1:1\n"
     assert "stopped" in errors
     assert running.returncode == 0

@@ -67,5 +67,5 @@ def test_ctrl_c_ends_a_log_that_is_followed(deployed, cli):
     assert following.stdout
     assert json.loads(following.stdout.readline())["message"]
     following.send_signal(signal.SIGINT)
-    _, errors = following.communicate(timeout=20)
+    _, errors = following.communicate(timeout=40)
     assert (following.returncode, errors) == (130, "")

@@ -46,7 +46,7 @@ def never_created(journal, provider="mock"):
         "journal.close()\n"
     )
     command = [sys.executable, "-c", script, str(journal.path), provider]
-    subprocess.run(command, check=True, timeout=30)
+    subprocess.run(command, check=True, timeout=50)
 
 
 def test_doctor_adopts_what_exists(orphan, cli, journal):
@@ -101,7 +101,7 @@ def test_delete_orphans_spares_what_a_finished_deploy_knows(deployed, cli, journ
         "facts = {'name': 'shop-double', 'fingerprint': 'f', 'plan': {}, 'provider': 'mock'}\n"
         "Journal(Path(sys.argv[1])).begin_deploy(**facts)\n"
     )
-    subprocess.run([sys.executable, "-c", script, str(journal.path)], check=True, timeout=30)
+    subprocess.run([sys.executable, "-c", script, str(journal.path)], check=True, timeout=50)
     answer = cli("delete", "--orphans", "--yes", "--json")
     assert answer.json == {"deleted": [], "not_looked_up": []}
     assert cli("status", "double", "--json").json["rollout"] == "ready"

@@ -226,7 +226,7 @@ sys.exit(max(os.waitpid(child, 0)[1] for child in children))
 @posix
 def test_a_fork_while_threads_write(path, launch):
     """The child does not inherit a lock that nobody will release."""
-    assert launch(FORK_THREADS, path, "demo").wait(timeout=30) == 0
+    assert launch(FORK_THREADS, path, "demo").wait(timeout=50) == 0
     found = keys(path)
     assert {f"child-{number}" for number in range(10)} <= set(found)
     assert {f"thread-{number}" for number in range(50)} <= set(found)

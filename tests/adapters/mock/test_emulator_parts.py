@@ -193,7 +193,7 @@ def test_a_folder_that_is_still_written_to() -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    ended.wait(5)
+    ended.wait(30)
     writer.join()
     remove_folder(folder)
     assert not folder.exists()
@@ -274,7 +274,7 @@ def test_what_goes_on_too_long() -> None:
         with site.timeline.lock:
             site.at_limit(10.0, lambda: over.append("played"), is_real=False)
             site.at_limit(0.01, end, is_real=True)
-        assert await asyncio.to_thread(ended.wait, 5)
+        assert await asyncio.to_thread(ended.wait, 30)
 
     asyncio.run(run())
     assert over == ["real"]

@@ -50,7 +50,7 @@ def connection(front: Front) -> Iterator[http.client.HTTPConnection]:
     """A connection to it."""
     with HttpEmulator(front) as emulator:
         host = emulator.url.removeprefix("http://")
-        connection = http.client.HTTPConnection(host, timeout=5)
+        connection = http.client.HTTPConnection(host, timeout=30)
         yield connection
         connection.close()
 

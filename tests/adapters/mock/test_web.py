@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import threading
 from urllib.parse import urlsplit
 
 import pytest
 
 from gpuhub.errors import BadRequest
 from gpuhub.scaling import Scaling
+from tests.adapters.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -31,10 +31,7 @@ def test_an_application_wakes_for_a_visitor(lab) -> None:
     assert ref.url is not None
     assert lab.status(ref).workers.total == 0
     assert get(ref.url) == (200, "hello from /hello")
-    for _ in range(500):  # the connection's end is seen by another thread
-        if not lab.status(ref).in_flight:
-            break
-        threading.Event().wait(0.01)
+    until(lambda: not lab.status(ref).in_flight, 30)  # its end is seen by another thread
     assert lab.status(ref).workers.idle == 1
     lab.clock.advance(100)
     assert lab.status(ref).workers.total == 0

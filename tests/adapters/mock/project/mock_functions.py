@@ -67,7 +67,7 @@ def where() -> dict[str, Any]:
 
 def gate(name: str) -> str:
     """Wait until the test opens the gate."""
-    GATES[name].wait(10)
+    GATES[name].wait(50)
     return name
 
 

@@ -17,6 +17,7 @@ from gpuhub_mock.emulator.versions import VersionRecord
 
 if TYPE_CHECKING:
     from gpuhub_mock.emulator.site import Site
+    from gpuhub_mock.emulator.store import Stamp
 
 __all__ = ["Deployment", "DeploymentBook"]
 
@@ -36,7 +37,7 @@ class Deployment:
         self.versions: dict[str, VersionRecord] = {}
         self.logs = LogBook(site.clock.wall, site.store.log_file(name))
         self.pool = Pool(site, self.logs)
-        self.stamp: int | None = None
+        self.stamp: Stamp | None = None
         self._site = site
         self._due_at = math.inf
         self._timed_since = 0.0
@@ -212,6 +213,7 @@ class DeploymentBook:
         store = self._site.store
         if known is not None and not (fresh and store.deployment_stamp(name) != known.stamp):
             return known
+        stamp = store.deployment_stamp(name)  # first: it may be written anew meanwhile
         document = store.load_deployment(name)
         if known is not None:
             known.pool.fleet.stop_all(self._site.clock.now(), "changed by another process")
@@ -219,7 +221,7 @@ class DeploymentBook:
         if document is None:
             return None
         found = Deployment(name, self._site)
-        found.stamp = store.deployment_stamp(name)
+        found.stamp = stamp
         self._known[name] = found
         found.restore(document)
         if known is not None:

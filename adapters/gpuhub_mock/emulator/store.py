@@ -14,7 +14,9 @@ from typing import Any
 
 from gpuhub.bundle import Bundle
 
-__all__ = ["Store"]
+__all__ = ["Stamp", "Store"]
+
+Stamp = tuple[int, int, int]
 
 
 class Store:
@@ -51,14 +53,16 @@ class Store:
         """Give what an earlier process wrote."""
         return None if self._folder is None else _read(self._deployment(name))
 
-    def deployment_stamp(self, name: str) -> int | None:
-        """Give a number that changes whenever another process writes the deployment."""
+    def deployment_stamp(self, name: str) -> Stamp | None:
+        """Give what changes whenever another process writes the deployment."""
         if self._folder is None:
             return None
         try:
-            return self._deployment(name).stat().st_mtime_ns
+            found = self._deployment(name).stat()
         except OSError:
             return None
+        # The time alone is coarse: two writes within some milliseconds have the same.
+        return found.st_mtime_ns, found.st_ino, found.st_size
 
     def drop_deployment(self, name: str) -> None:
         """Forget a deployment."""

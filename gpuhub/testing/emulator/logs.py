@@ -22,7 +22,8 @@ class Line:
         number: 1, 2, … within the worker.
         source: ``container`` or ``system``.
         text: Without the line end.
-        at: Seconds since the epoch.
+        at: Seconds since the epoch, in whole microseconds: as exact as APIs show it, so that a
+            line is found again by the time that was shown.
     """
 
     number: int
@@ -104,4 +105,4 @@ class WorkerLog:
 
     def _add(self, source: str, text: str) -> None:
         self._count += 1
-        self._lines.append(Line(self._count, source, text, self._wall()))
+        self._lines.append(Line(self._count, source, text, round(self._wall(), 6)))

@@ -45,6 +45,7 @@ def of_case(results, name, case):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(330)  # the first one runs all
 @pytest.mark.parametrize(
     ("number", "case"),
     list(enumerate(CASES)),

@@ -16,6 +16,7 @@ from gpuhub.scaling import Scaling
 from gpuhub_replicate import wire
 from tests.adapters.replicate.answers import API, OURS, VERSION, deployment, reference, version
 from tests.adapters.replicate.steps import deploy, mutations
+from tests.adapters.waiting import until
 
 
 def test_another_machine_finds_what_was_deployed(plant, echo):
@@ -123,8 +124,10 @@ def test_limits_that_somebody_changed_are_put_back(provider, make_lab, shop):
 def test_a_delete_has_two_steps(plant, provider, echo):
     """Off at once; gone when Replicate lets it go, with versions and model."""
     ref = deploy(plant, echo)
-    plant.run(plant.adapter.submit(plant.io, ref, b'{"value":1}', gpuhub.adapter.CallOptions()))
+    options = gpuhub.adapter.CallOptions()
+    call = plant.run(plant.adapter.submit(plant.io, ref, b'{"value":1}', options)).ref
     provider.clock.advance(60)
+    until(lambda: provider.prediction(call.id).is_over)
     plant.run(plant.adapter.delete(plant.io, ref))
     assert provider.orphans() == []
     assert plant.run(plant.adapter.find(plant.io, ref.name)) is None

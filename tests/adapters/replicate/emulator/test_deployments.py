@@ -68,9 +68,11 @@ def test_idle_workers_stop(account, clock):
     assert deployed.run()["output"] == "1"
     clock.advance(100)
     assert deployed.run()["output"] == "2"
+    (worker,) = deployed.pool.workers.values()
+    assert worker.idle_since >= 3 + 100
     clock.advance(1000)
     assert deployed.pool.workers == {}
-    assert billed(account) == pytest.approx(3 + 100 + 180, abs=2)
+    assert billed(account) == pytest.approx(worker.idle_since + 180)
     assert deployed.run()["output"] == "1"
 
 

@@ -97,7 +97,7 @@ def test_tokens(account):
         ("right", 401),
         ("", 401),
     ):
-        assert httpx.get(url, headers={"Authorization": given}).status_code == status
+        assert httpx.get(url, headers={"Authorization": given}, timeout=60).status_code == status
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,14 @@ def test_stopping_leaves_nothing(account):
 
 def test_starting_is_cheap():
     """Every test of the contract suite makes one."""
-    fastest = 1.0
-    for _ in range(5):
+
+    def took() -> float:
         began = time.perf_counter()
         with ReplicateEmulator():
             pass
-        fastest = min(fastest, time.perf_counter() - began)
-    assert fastest < 0.03
+        return time.perf_counter() - began
+
+    assert any(took() < 0.05 for _ in range(20))
 
 
 def test_in_faster_time(tmp_path):
@@ -181,7 +182,7 @@ def test_in_faster_time(tmp_path):
     account = Account(ReplicateEmulator(options, ScaledClock(100)))
     try:
         deployed = account.deployment()
-        assert deployed.run("x")["output"] == "x"
+        assert account.ended(deployed.begin("x"))["output"] == "x"
         until(lambda: not deployed.pool.workers)
     finally:
         account.close()

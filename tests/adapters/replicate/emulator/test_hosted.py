@@ -41,18 +41,18 @@ def test_files_of_an_output_end_with_its_data(account, clock):
     found = waited(account, FLUX, prompt="a cat")
     (link,) = found["output"]
     assert link.endswith(".png")
-    answer = httpx.get(link)
+    answer = httpx.get(link, timeout=60)
     assert answer.headers["content-type"] == "image/png"
     assert b'"prompt": "a cat"' in answer.content
     clock.advance(3601)
-    assert httpx.get(link).status_code == 404
+    assert httpx.get(link, timeout=60).status_code == 404
     assert account.get(found)["data_removed"] is True
 
 
 def test_defaults_come_from_the_schema(account):
     """What is not sent."""
     (link,) = waited(account, FLUX, prompt="x")["output"]
-    assert b'"aspect_ratio": "1:1"' in httpx.get(link).content
+    assert b'"aspect_ratio": "1:1"' in httpx.get(link, timeout=60).content
     answer = account.http.post(FLUX, json={"input": {"prompt": "x", "aspect_ratio": "2:1"}})
     (wrong,) = answer.json()["invalid_fields"]
     assert wrong["type"] == "enum"
@@ -61,7 +61,7 @@ def test_defaults_come_from_the_schema(account):
 def test_an_official_model_streams(account):
     """Word by word."""
     answer = account.http.post(WORDS, json={"input": {"prompt": "one two three"}})
-    text = httpx.get(answer.json()["urls"]["stream"]).text
+    text = httpx.get(answer.json()["urls"]["stream"], timeout=60).text
     assert text.count("event: output") == 3
     found = account.ended(answer.json())
     assert found["output"] == ["one", " two", " three"]
@@ -93,7 +93,7 @@ def test_a_file_goes_in(account, clock):
     found = waited(account, path, audio=file["urls"]["get"])
     assert found["output"]["transcription"] == "spoken words"
     assert found["input"]["audio"] == file["urls"]["get"]
-    assert httpx.get(found["output"]["file"]).content == b"spoken words"
+    assert httpx.get(found["output"]["file"], timeout=60).content == b"spoken words"
     data = "data:text/plain;base64," + base64.b64encode(b"more").decode()
     assert waited(account, path, audio=data)["output"]["transcription"] == "more"
     answer = account.http.post(path, json={"input": {"audio": "no address"}})
@@ -108,7 +108,7 @@ def test_files_are_kept_for_a_day(account, clock):
     assert (file["name"], file["size"], file["metadata"]) == ("all.bin", 2048, {"a": 1})
     assert account.http.get(f"files/{file['id']}").json() == file
     assert account.http.get("files").json()["results"] == [file]
-    unsigned = httpx.get(f"{account.emulator.url}/v1/files/{file['id']}/download")
+    unsigned = httpx.get(f"{account.emulator.url}/v1/files/{file['id']}/download", timeout=60)
     assert unsigned.status_code == 403
     assert account.http.delete(f"files/{file['id']}").status_code == 204
     other = uploaded(account, b"x")
@@ -139,7 +139,7 @@ def test_files_of_a_pushed_model(account):
     file = uploaded(account, b"abc")
     found = account.deployment(runner, document=wanted).run({"image": file["urls"]["get"]})
     assert found["status"] == "succeeded", found
-    assert httpx.get(found["output"]).content == b"cba"
+    assert httpx.get(found["output"], timeout=60).content == b"cba"
 
 
 def test_webhooks_are_signed(account, receiver):

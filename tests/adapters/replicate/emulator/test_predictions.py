@@ -72,13 +72,14 @@ def test_a_post_that_does_not_wait(account):
     assert account.ended(begun)["output"] == "later"
 
 
+@pytest.mark.parametrize("options", [EmulatorOptions(cold_start_s=60)])
 def test_a_wait_that_ends_first(account, tmp_path):
     """202 with ``starting`` or ``processing``, and no output: as the known fault of clients."""
     deployed = account.deployment(GATED)
     gate = tmp_path / "gate"
     cold = deployed.post(str(gate), "wait=1")
     assert (cold.status_code, cold.json()["status"]) == (202, "starting")
-    account.emulator.clock.advance(10)
+    account.emulator.clock.advance(100)
     until(lambda: account.get(cold.json())["logs"] == "began\n")
     assert account.get(cold.json())["status"] == "processing"
     gate.touch()

@@ -220,7 +220,7 @@ def test_files_in_and_out(account):
     deployed = account.deployment(FILES, document=wanted)
     found = deployed.run({"image": answer.json()["urls"]["get"]})
     assert found["status"] == "succeeded", found
-    assert httpx.get(found["output"]).content == b"cba"
+    assert httpx.get(found["output"], timeout=60).content == b"cba"
 
 
 def test_scaling_to_zero_ends_the_processes(account, clock):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from gpuhub_replicate.emulator import EmulatorOptions
 from tests.adapters.replicate.emulator.conftest import MANIFEST, digest_of, labels_of, schema
 
 TESTED = "gpuhub-tester/tested"
+get, post = partial(httpx.get, timeout=60), partial(httpx.post, timeout=60)
 
 
 def code(answer):
@@ -130,13 +132,13 @@ def test_base_images(account):
     """Read without a login; those of the matrix are there, others are not."""
     url = f"{account.emulator.url}/v2/cog-base"
     for tag in ("python3.13", "cuda12.4-python3.11", "cuda12.8-python3.12-torch2.9.1"):
-        found = httpx.get(f"{url}/manifests/{tag}")
+        found = get(f"{url}/manifests/{tag}")
         assert found.status_code == 200, tag
-        config = httpx.get(f"{url}/blobs/{found.json()['config']['digest']}").json()
+        config = get(f"{url}/blobs/{found.json()['config']['digest']}").json()
         assert config["config"]["Entrypoint"] == ["/sbin/tini", "--"]
         assert config["architecture"] == "amd64"
-    assert httpx.get(f"{url}/manifests/python2.7").status_code == 404
-    assert "python3.12" in httpx.get(f"{url}/tags/list").json()["tags"]
+    assert get(f"{url}/manifests/python2.7").status_code == 404
+    assert "python3.12" in get(f"{url}/tags/list").json()["tags"]
 
 
 def test_a_mount_of_what_is_not_there(account):
@@ -154,15 +156,15 @@ def test_a_mount_of_what_is_not_there(account):
 def test_a_basic_login(account):
     """The account's name and an accepted token; who has none is asked for one."""
     url = f"{account.emulator.url}/v2/"
-    asked = httpx.get(url)
+    asked = get(url)
     assert asked.status_code == 401
     assert asked.headers["www-authenticate"] == 'Basic realm="r8.im"'
-    assert httpx.get(url, auth=("gpuhub-tester", "cog")).status_code == 200
-    assert httpx.get(url, auth=("gpuhub-tester", "api")).status_code == 401
-    assert httpx.get(url, auth=("someone", "cog")).status_code == 401
+    assert get(url, auth=("gpuhub-tester", "cog")).status_code == 200
+    assert get(url, auth=("gpuhub-tester", "api")).status_code == 401
+    assert get(url, auth=("someone", "cog")).status_code == 401
     verify = f"{account.emulator.url}/cog/v1/verify-token"
-    assert httpx.post(verify, data={"token": "cog"}).json() == {"username": "gpuhub-tester"}
-    assert httpx.post(verify, data={"token": "api"}).status_code == 404
+    assert post(verify, data={"token": "cog"}).json() == {"username": "gpuhub-tester"}
+    assert post(verify, data={"token": "api"}).status_code == 404
     assert all("cog" not in json.dumps(each.json) for each in account.emulator.requests)
 
 
@@ -171,19 +173,19 @@ def test_a_bearer_login(account):
     """A token for what is wanted, and for nothing else."""
     account.model()
     url = f"{account.emulator.url}/v2/{TESTED}/blobs/uploads/"
-    challenge = httpx.post(url).headers["www-authenticate"]
+    challenge = post(url).headers["www-authenticate"]
     assert f'scope="repository:{TESTED}:pull,push"' in challenge
     token_url = f"{account.emulator.url}/token"
     query = {"service": "r8.im", "scope": f"repository:{TESTED}:pull"}
     auth = ("gpuhub-tester", "made-up")
-    weak = httpx.get(token_url, params=query, auth=auth).json()["token"]
-    assert httpx.post(url, headers={"Authorization": f"Bearer {weak}"}).status_code == 401
+    weak = get(token_url, params=query, auth=auth).json()["token"]
+    assert post(url, headers={"Authorization": f"Bearer {weak}"}).status_code == 401
     query["scope"] += ",push"
-    token = httpx.get(token_url, params=query, auth=auth).json()["token"]
-    assert httpx.post(url, headers={"Authorization": f"Bearer {token}"}).status_code == 202
-    assert httpx.get(token_url, params=query, auth=("someone", "x")).status_code == 401
-    anonymous = httpx.get(token_url, params=query).json()["token"]
-    assert httpx.post(url, headers={"Authorization": f"Bearer {anonymous}"}).status_code == 401
+    token = get(token_url, params=query, auth=auth).json()["token"]
+    assert post(url, headers={"Authorization": f"Bearer {token}"}).status_code == 202
+    assert get(token_url, params=query, auth=("someone", "x")).status_code == 401
+    anonymous = get(token_url, params=query).json()["token"]
+    assert post(url, headers={"Authorization": f"Bearer {anonymous}"}).status_code == 401
 
 
 def test_only_the_own_layers_are_unpacked(account):

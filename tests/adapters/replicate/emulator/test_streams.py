@@ -134,7 +134,7 @@ def test_a_cancelled_stream(account, tmp_path):
     reader.start()
     until(lambda: account.get(begun)["output"] == ["one"])
     account.http.post(f"predictions/{begun['id']}/cancel")
-    reader.join(10)
+    reader.join(30)
     assert events(texts[0]) == [("output", "one"), ("done", '{"reason": "canceled"}')]
 
 
@@ -146,7 +146,7 @@ def test_an_idle_stream_is_closed(account):
     text = streamed(begun)
     assert text.startswith(":408")
     assert events(text) == []
-    assert account.emulator.clock.now() == pytest.approx(30, abs=1)
+    assert 30 <= account.emulator.clock.now() < 60
     for _ in range(3):
         text = streamed(begun)
     assert events(text)[0] == ("output", "line 0\n")
@@ -157,14 +157,14 @@ def test_other_outputs_have_no_stream(account):
     deployed = account.deployment()
     ended = deployed.run()
     assert "stream" not in ended["urls"]
-    assert httpx.get(f"{account.emulator.url}/streams/{ended['id']}").status_code == 404
+    assert httpx.get(f"{account.emulator.url}/streams/{ended['id']}", timeout=60).status_code == 404
 
 
 def test_a_reader_that_leaves(account, tmp_path):
     """Ends nothing: the prediction goes on."""
     gate = tmp_path / "gate"
     begun = account.deployment(GATED, document=ITERATOR).begin(str(gate))
-    with httpx.stream("GET", begun["urls"]["stream"]) as answer:
+    with httpx.stream("GET", begun["urls"]["stream"], timeout=60) as answer:
         next(answer.iter_raw())
     gate.touch()
     assert account.ended(begun)["output"] == ["one", "two"]
@@ -176,4 +176,4 @@ def test_a_stream_of_what_is_gone(account: Account, clock):
     begun = account.deployment(COUNTING, document=ITERATOR).begin("1")
     streamed(begun)
     clock.advance(11)
-    assert httpx.get(begun["urls"]["stream"]).status_code == 404
+    assert httpx.get(begun["urls"]["stream"], timeout=60).status_code == 404

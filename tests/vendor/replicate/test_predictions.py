@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import threading
-import time
 
 import pytest
 
@@ -13,6 +13,7 @@ from gpuhub.errors import CallTimedOut, GpuHubError, OutcomeUnknown
 from gpuhub.testing.emulator import Fault
 from gpuhub_replicate.emulator import EmulatorOptions
 from tests.adapters.conftest import receiver  # noqa: F401 - a fixture
+from tests.adapters.waiting import until
 from tests.vendor.replicate.conftest import LINES, TEXT, TOKEN
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(120)]
@@ -75,12 +76,14 @@ def test_both_run_a_version_the_same_way(emulator, vendor, ours):
 
 def test_both_stream_the_same_words(emulator, vendor, ours):
     """Create, then server-sent events."""
+    numbers = itertools.count(1)
 
-    def slowly(given):
-        time.sleep(0.1)  # or it ends before the stream is asked for, which ours then does without
+    def followed(given):
+        streams = next(numbers)  # ours does without one that is over before it is asked for
+        until(lambda: len(emulator.requests.of("stream")) == streams, 60)
         yield from given["text"].split("-")
 
-    emulator.play("acme/words", slowly, LINES, on_thread=True)
+    emulator.play("acme/words", followed, LINES, on_thread=True)
     given = {"text": "one-two\n-three"}
     (events,) = vendor.do(["stream", "acme/words", given])
     items = list(ours.connect("replicate://acme/words").stream(**given))
@@ -101,17 +104,18 @@ def test_the_clients_asynchronous_half(vendor):
 
 def test_a_job_longer_than_the_wait(emulator, vendor, ours):
     """Their run() takes ``processing`` for the end and gives None; ours gives the result."""
+    gate = threading.Event()
 
-    def slowly(given):
-        time.sleep(1.2)
+    def held(given):
+        gate.wait(60)
         return given["text"]
 
-    emulator.play("acme/slow", slowly, TEXT, on_thread=True)
+    emulator.play("acme/slow", held, TEXT, on_thread=True)
     (found,) = vendor.do(["run**", "acme/slow", {"text": "late"}, {"wait": 1}])
     assert found["output"] is None
-    assert found["seconds"] < 1.2
-    endpoint = ours.connect("replicate://acme/slow")
-    call = endpoint.spawn(text="late")
+    call = ours.connect("replicate://acme/slow").spawn(text="late")
+    assert call.state().phase is not Phase.SUCCEEDED
+    gate.set()
     assert call.result(timeout=30) == "late"
 
 
@@ -119,11 +123,11 @@ def test_a_job_longer_than_the_wait(emulator, vendor, ours):
 def test_our_own_wait_that_ends_first(emulator, ours):
     """The longest wait cut to a second: 202 comes, and then the result by asking."""
 
-    def slowly(given):
-        time.sleep(1.1)
+    def polled(given):
+        until(lambda: emulator.requests.of("poll"), 60)
         return given["text"]
 
-    emulator.play("acme/slow", slowly, TEXT, on_thread=True)
+    emulator.play("acme/slow", polled, TEXT, on_thread=True)
     mark = len(emulator.requests)
     assert ours.connect("replicate://acme/slow").invoke(text="late") == "late"
     operations = [each.operation for each in list(emulator.requests)[mark:]]
@@ -145,7 +149,7 @@ def test_a_prediction_that_was_aborted(emulator, vendor, ours):
     assert found["type"] == "ValidationError"
     assert call.state().phase is Phase.TIMED_OUT
     with pytest.raises(CallTimedOut):
-        call.result(timeout=5)
+        call.result(timeout=30)
 
 
 def test_failures_are_told_by_both(emulator, vendor, ours):
@@ -190,7 +194,7 @@ def test_both_follow_one_prediction(emulator, vendor, ours):
     gate = threading.Event()
 
     def held(given):
-        gate.wait(20)
+        gate.wait(60)
         return given["text"]
 
     emulator.play("acme/held", held, TEXT, on_thread=True)
@@ -213,15 +217,11 @@ def test_webhooks_of_both_are_valid(emulator, vendor, ours, receiver):  # noqa: 
     """By their own check of the signature, with the secret that they fetch."""
     vendor.do(["create**", {"model": FLUX, "input": {"prompt": "x"}, "webhook": receiver.url}])
     ours.connect(f"replicate://{FLUX}").with_options(webhook=receiver.url).invoke(prompt="y")
-    ends = time.monotonic() + 10
-    while len([1 for _, body in receiver.got if json.loads(body)["status"] == "succeeded"]) < 2:
-        assert time.monotonic() < ends
-        time.sleep(0.01)
+    until(lambda: [json.loads(body)["status"] for _, body in receiver.got].count("succeeded") == 2)
+    got = list(receiver.got)
     (key,) = vendor.do(["secret"])
-    checked = vendor.do(
-        *[["validate", dict(headers), body.decode(), key] for headers, body in receiver.got]
-    )
-    assert checked == [True] * len(receiver.got)
+    checked = vendor.do(*[["validate", dict(headers), body.decode(), key] for headers, body in got])
+    assert checked == [True] * len(got)
 
 
 def test_files_of_both(emulator, vendor, ours, tmp_path):

@@ -7,7 +7,6 @@ import importlib
 import logging
 import os
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -32,6 +31,7 @@ from gpuhub.errors import (
 from gpuhub.workspace import Workspace
 from gpuhub_modal.emulator import EmulatorOptions, ModalEmulator
 from tests.adapters.loading import imported
+from tests.adapters.waiting import until
 
 modal = pytest.importorskip("modal", reason="needs the SDK: run in .venv-modal")
 pytestmark = pytest.mark.sdk
@@ -304,10 +304,7 @@ def test_cancelling_a_run(make_emulator, open_workspace, shop, tmp_path, name):
     began = tmp_path / "began"
     call = endpoint.spawn(str(began), 30)
     emulator.clock.advance(10)  # a cold start
-    ends = time.monotonic() + 20
-    while not began.exists():
-        call.state()
-        assert time.monotonic() < ends
+    until(lambda: call.state() and began.exists(), 30)
     assert call.cancel() in ("confirmed_terminal", "provider_ack")
     with pytest.raises(CallCancelled):
         call.result(timeout=600)

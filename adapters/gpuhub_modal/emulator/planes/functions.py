@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Functions"]
 
+_STATS_S = 5.0
+"""Real seconds that a question for numbers is held at most: Modal's client gives up after 10."""
+
 
 class Functions:
     """RPCs about functions.
@@ -149,7 +152,7 @@ class Functions:
         """Count inputs and containers."""
         with self._site.change():
             function, _ = self._running(asked.message.function_id)
-        await hold(self._site, self._site.changed, function.pending_boot_s)
+        await hold(self._site, self._site.changed, lambda: min(_STATS_S, function.pending_boot_s()))
         with self._site.change():
             now, limits = self._site.now, function.limits
             containers = [each for each in function.containers.values() if not each.is_draining]

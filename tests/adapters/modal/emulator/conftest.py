@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 
 from gpuhub.testing.emulator.clocks import VirtualClock
 from gpuhub_modal.emulator import EmulatorOptions, ModalEmulator
+from tests.adapters.waiting import until
 
 TOKEN = ("ak-made-up", "as-made-up")
 
@@ -58,12 +58,9 @@ class Laboratory:
         """Let the provider's time pass."""
         self.emulator.clock.advance(seconds)
 
-    def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+    def until(self, condition: Callable[[], bool], seconds: float = 30) -> None:
         """Wait for a container that runs in real time."""
-        ends = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < ends, f"waited {seconds:g} s"
-            time.sleep(0.005)
+        until(condition, seconds)
 
     def sent(self, operation: str) -> list[str]:
         """Paths of what was asked of one kind."""

@@ -29,14 +29,15 @@ def test_it_starts_and_stops_quickly() -> None:
     """Each test of the contract suite has one of its own."""
     with ModalEmulator():  # imports what there is to import
         pass
-    took = []
     gc.collect()
-    for _ in range(5):
+
+    def took() -> float:
         began = time.perf_counter()
         with ModalEmulator() as played:
             assert played.url.startswith("http://127.0.0.1:")
-        took.append(time.perf_counter() - began)
-    assert min(took) < 0.03, took
+        return time.perf_counter() - began
+
+    assert any(took() < 0.05 for _ in range(20))
 
 
 def test_stopping_twice_does_no_harm() -> None:
@@ -124,8 +125,10 @@ class TestLogs:
 
         handle = lab.deploy(it)
         handle.remote()
-        lines = [line.message.strip() for line in handle.logs.stream(timeout=0.3)]
-        assert "a line to follow" in lines
+        said = (line.message.strip() for line in handle.logs.stream(timeout=50))
+        assert "a line to follow" in said, "and no further is it followed"
+        for _ in handle.logs.stream(timeout=0.3):
+            pass
 
     def test_tracebacks_are_there(self, lab: Laboratory) -> None:
         """As Modal's runtime prints them."""

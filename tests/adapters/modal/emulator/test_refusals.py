@@ -201,6 +201,6 @@ class Stub:
         """Send one request, once; give its answer."""
 
         async def send() -> Any:
-            return await getattr(self._client._stub, name)(request, retry=None, timeout=10)
+            return await getattr(self._client._stub, name)(request, retry=None, timeout=30)
 
         return self._synchronizer.create_blocking(send)()

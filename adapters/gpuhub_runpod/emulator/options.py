@@ -84,4 +84,4 @@ class EmulatorOptions:
     crashes_until_unhealthy: int = 3
     idle_cuts: tuple[tuple[float, int], ...] = ((3 * 86_400, 2), (7 * 86_400, 0))
     hold_s: float = 0.05
-    boot_s: float = 10.0
+    boot_s: float = 25.0

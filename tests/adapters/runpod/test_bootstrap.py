@@ -57,7 +57,7 @@ def environment(tmp_path: Path, made: Bundle, **more: str) -> dict[str, str]:
 def boot(env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run the script to its end; ``-I`` as proof that it needs nothing of this project."""
     command = [sys.executable, "-I", "-u", "-c", boot_script()]
-    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, env=env, capture_output=True, text=True, timeout=50, check=False)
 
 
 def test_code_is_unpacked_and_run(tmp_path):
@@ -93,7 +93,7 @@ def test_commands_run_before_the_function(tmp_path):
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=50,
         check=False,
     )
     assert ran.stdout.endswith("True\n")
@@ -174,7 +174,7 @@ class _WorkerApiRequest(http.server.BaseHTTPRequestHandler):
         first = not self.server.asked
         self.server.asked.append(("GET", self.path, self.headers["Authorization"]))
         if not first:
-            self.server.answered.wait(5)
+            self.server.answered.wait(50)
         body = json.dumps({"id": "job-1", "input": {"a": 1}}).encode() if first else b""
         self.send_response(200 if first else 204)
         self.send_header("Content-Length", str(len(body)))
@@ -219,7 +219,7 @@ def test_what_kept_a_worker_from_starting_is_answered(tmp_path):
         )
         command = [sys.executable, "-I", "-c", boot_script()]
         with subprocess.Popen(command, env=env, stderr=subprocess.PIPE) as process:
-            assert api.answered.wait(20)
+            assert api.answered.wait(40)
             process.send_signal(signal.SIGKILL)
             process.communicate()
     (_, taken, key), (_, done, body) = api.asked[:2]

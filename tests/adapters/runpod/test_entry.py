@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Callable
 from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +20,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpuhub.testing.emulator.processes import free_port
 from gpuhub.worker.handler import Handler
 from gpuhub.worker.target import Target
 from gpuhub_runpod import entry
@@ -31,6 +33,11 @@ def handler_of(shop: Any, name: str) -> Handler:
     kinds = {"count": "generator", "count_later": "generator", "large_item": "generator"}
     kind: Any = kinds.get(name, "class" if name == "Counter" else "function")
     return Handler(getattr(shop, name), Target("shop", name, kind, name.endswith("later")))
+
+
+def plain(function: Callable[..., None]) -> Handler:
+    """Give gpuhub's handler of a function of a test's own."""
+    return Handler(function, Target("shop", function.__name__, "function"))
 
 
 async def play(handle: Any, arguments: Any, job_id: str = "job-1") -> Any:
@@ -116,31 +123,43 @@ def test_an_item_that_runpod_drops_ends_the_stream(shop):
     assert "gpuhub_error" in only
 
 
-def test_the_limit_of_concurrency_holds_for_threads(shop):
+def flooded(function: Callable[[], None], slots: int, jobs: int) -> list[Any]:
+    """Run so many jobs of a function at once; give their answers."""
+
+    async def flood() -> list[Any]:
+        handle = make_handler(plain(function), Slots(slots))
+        return await asyncio.gather(*[play(handle, {}) for _ in range(jobs)])
+
+    return asyncio.run(flood())
+
+
+def test_the_limit_of_concurrency_holds_for_threads():
     """More jobs than slots are held; no more than the slots run."""
+    lock, pair = threading.Lock(), threading.Barrier(2)
+    running, most = 0, 0
 
-    async def flood() -> tuple[float, list[Any]]:
-        handle = make_handler(handler_of(shop, "slow"), Slots(2))
-        started = time.perf_counter()
-        jobs = [play(handle, {"seconds": 0.05}) for _ in range(4)]
-        return time.perf_counter() - started, await asyncio.gather(*jobs)
+    def work() -> None:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        pair.wait(30)
+        time.sleep(0.02)  # in which a third would come in
+        with lock:
+            running -= 1
 
-    begun = time.perf_counter()
-    _, results = asyncio.run(flood())
-    assert results == [{"result": 0.05}] * 4
-    assert time.perf_counter() - begun >= 0.1
+    assert flooded(work, 2, 4) == [{"result": None}] * 4
+    assert most == 2
 
 
-def test_many_threads_run_at_once(shop):
+def test_many_threads_run_at_once():
     """Concurrency is not cut to what asyncio's own pool of threads has."""
+    together = threading.Barrier(40)
 
-    async def flood() -> None:
-        handle = make_handler(handler_of(shop, "slow"), Slots(40))
-        await asyncio.gather(*[play(handle, {"seconds": 0.15}) for _ in range(40)])
+    def meet() -> None:
+        together.wait(30)
 
-    begun = time.perf_counter()
-    asyncio.run(flood())
-    assert time.perf_counter() - begun < 1.5, "they ran in turns"
+    assert flooded(meet, 40, 40) == [{"result": None}] * 40, "they ran in turns"
 
 
 def test_the_limit_of_concurrency_holds_on_the_loop():
@@ -163,33 +182,43 @@ def test_the_limit_of_concurrency_holds_on_the_loop():
     assert most == 3
 
 
-def test_a_cancelled_job_frees_the_loop_and_keeps_the_thread(shop):
+def test_a_cancelled_job_frees_the_loop_and_keeps_the_thread():
     """The next job waits until the user's code has returned: no more run than allowed."""
+    begun, gate = threading.Event(), threading.Event()
+    seen: list[str] = []
 
-    async def cancel_one() -> list[float]:
-        handle = make_handler(handler_of(shop, "slow"), Slots(1))
-        begun = time.perf_counter()
-        job = asyncio.ensure_future(play(handle, {"seconds": 0.1}))
-        await asyncio.sleep(0.02)
+    def held(name: str) -> None:
+        seen.append(f"{name} begins")
+        begun.set()
+        gate.wait(30)
+        seen.append(f"{name} ends")
+
+    async def cancel_one() -> None:
+        handle = make_handler(plain(held), Slots(1))
+        job = asyncio.ensure_future(play(handle, {"name": "first"}))
+        assert await asyncio.to_thread(begun.wait, 30)
         job.cancel()
-        with suppress(asyncio.CancelledError):
+        with pytest.raises(asyncio.CancelledError):
             await job
-        freed = time.perf_counter() - begun
-        await play(handle, {"seconds": 0})
-        return [freed, time.perf_counter() - begun]
+        following = asyncio.ensure_future(play(handle, {"name": "next"}))
+        await asyncio.sleep(0.02)  # in which it would begin
+        assert seen == ["first begins"]
+        gate.set()
+        await following
 
-    freed, ended = asyncio.run(cancel_one())
-    assert freed < 0.08
-    assert ended >= 0.1
+    asyncio.run(cancel_one())
+    assert seen == ["first begins", "first ends", "next begins", "next ends"]
 
 
 def test_a_cancelled_async_job_is_cancelled():
     """The user's coroutine sees it."""
     seen = []
+    begun = asyncio.Event()
 
     async def later() -> None:
         try:
-            await asyncio.sleep(10)
+            begun.set()
+            await asyncio.sleep(50)
         except asyncio.CancelledError:
             seen.append("cancelled")
             raise
@@ -197,7 +226,7 @@ def test_a_cancelled_async_job_is_cancelled():
     async def cancel_one() -> None:
         handler = Handler(later, Target("shop", "later", "function", is_async=True))
         job = asyncio.ensure_future(play(make_handler(handler, Slots(1)), {}))
-        await asyncio.sleep(0.01)
+        await begun.wait()
         job.cancel()
         with pytest.raises(asyncio.CancelledError):
             await job
@@ -352,7 +381,7 @@ def test_a_class_is_set_up_before_the_first_job(sdk, bundle_of, tmp_path):
 def fetch(port: int, path: str) -> tuple[int, bytes]:
     """Ask a server on this machine."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as response:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=20) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -360,7 +389,7 @@ def fetch(port: int, path: str) -> tuple[int, bytes]:
 
 def eventually(port: int, path: str) -> tuple[int, bytes]:
     """Ask until somebody listens and is ready."""
-    for _ in range(200):
+    for _ in range(800):
         with suppress(OSError):
             if (found := fetch(port, path))[0] != 204:
                 return found
@@ -368,22 +397,11 @@ def eventually(port: int, path: str) -> tuple[int, bytes]:
     raise AssertionError(f"nothing listens on {port}")
 
 
-def free_ports(count: int) -> list[int]:
-    """Give ports that nobody has."""
-    import socket
-
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
 @pytest.mark.slow
 def test_a_web_worker(bundle_of, tmp_path):
     """The application on PORT, its health on PORT_HEALTH; SIGTERM ends it."""
     folder = runnable(bundle_of("app")).write_to(tmp_path / "bundle")
-    port, health = free_ports(2)
+    port, health = free_port(), free_port()
     code = "import sys; from pathlib import Path; from gpuhub_runpod.entry import main; "
     process = subprocess.Popen(
         [sys.executable, "-c", f"{code} main(Path(sys.argv[1]))", str(folder)],
@@ -399,7 +417,7 @@ def test_a_web_worker(bundle_of, tmp_path):
         assert eventually(health, "/ping")[0] == 200
         assert fetch(port, "/some/path") == (200, b"/some/path")
         process.terminate()
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()

@@ -104,7 +104,7 @@ class Endpoint:
 
     def ended(self, job: str) -> dict[str, Any]:
         """Ask about a job until it has ended."""
-        until(lambda: self.status(job)["status"] not in ("IN_QUEUE", "IN_PROGRESS"))
+        until(lambda: self.status(job)["status"] not in ("IN_QUEUE", "IN_PROGRESS"), 30)
         return self.status(job)
 
     def workers(self) -> list[dict[str, Any]]:

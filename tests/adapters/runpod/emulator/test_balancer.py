@@ -77,7 +77,7 @@ ASKED: dict[str, Any] = {
 def test_who_asks_needs_a_key(account, endpoint):
     """401 without one, and no worker is started."""
     base = endpoint.made["requestUrls"]["base"]
-    assert httpx.get(base, trust_env=False).status_code == 401
+    assert httpx.get(base, timeout=30, trust_env=False).status_code == 401
     assert endpoint.workers() == []
 
 

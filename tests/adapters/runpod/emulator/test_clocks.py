@@ -34,16 +34,17 @@ def test_real_time(on):
     began = time.monotonic()
     assert endpoint.runsync()["output"] == {"x": 1}
     assert time.monotonic() - began >= 0.1
-    until(lambda: endpoint.states() == [], 3)
-    assert account.emulator.billed_seconds.total == pytest.approx(1.1, abs=0.4)
+    until(lambda: endpoint.states() == [], 30)
+    took = time.monotonic() - began
+    assert 1.09 <= account.emulator.billed_seconds.total <= took  # a sum of floats
 
 
 def test_fast_time(on):
     """Fifty times as fast: three seconds of cold start and twenty of idling pass at once."""
     account = on(ScaledClock(50))
-    endpoint = account.endpoint(workers={"idleTimeout": 20})
-    assert endpoint.runsync()["delayTime"] >= 3000
-    until(lambda: endpoint.states() == [], 3)
+    endpoint = account.endpoint(workers={"idleTimeout": 20}, timeout=3_600_000)
+    assert endpoint.ended(endpoint.run())["delayTime"] >= 3000
+    until(lambda: endpoint.states() == [], 30)
 
 
 def test_virtual_time_moves_only_for_who_waits(on):
@@ -53,7 +54,8 @@ def test_virtual_time_moves_only_for_who_waits(on):
     endpoint.run()
     assert account.emulator.clock.now() == 0
     endpoint.runsync()
-    assert 3 <= account.emulator.clock.now() < 4
+    # The cold start, or as long as the process really took; not the 90 s it would have waited.
+    assert 3 <= account.emulator.clock.now() < 60
 
 
 def test_the_factories():

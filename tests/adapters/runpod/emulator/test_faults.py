@@ -127,7 +127,7 @@ def test_a_worker_dies_within_a_stream(account, clock):
     account.emulator.fail("crash", on="stream")
     job = endpoint.run()
     clock.advance(3)
-    until(lambda: endpoint.status(job)["status"] == "FAILED")
+    until(lambda: endpoint.status(job)["status"] == "FAILED", 30)
     items = endpoint.send("GET", f"stream/{job}").json()["stream"]
     assert [item["output"] for item in items] == [0]
 
@@ -147,4 +147,4 @@ def test_it_stops_twice_and_cleans_up():
     emulator.stop()
     assert not folder.exists()
     with pytest.raises(httpx.ConnectError):
-        httpx.get(emulator.url, trust_env=False)
+        httpx.get(emulator.url, timeout=30, trust_env=False)

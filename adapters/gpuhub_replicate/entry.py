@@ -73,15 +73,21 @@ def _timed() -> Iterator[None]:
                     _raise_in(runner, TooLong)
             wait = _AGAIN_S
 
-    threading.Thread(target=watch, name="gpuhub-timeout", daemon=True).start()
     try:
-        yield
+        try:
+            threading.Thread(target=watch, name="gpuhub-timeout", daemon=True).start()
+            yield
+        finally:
+            while True:  # it may come just here: then the watch would go on for ever
+                try:
+                    with lock:
+                        over.set()
+                    break
+                except TooLong:
+                    pass
+            _raise_in(runner, None)
     except TooLong as error:
         raise RuntimeError(str(error)) from None
-    finally:
-        with lock:
-            over.set()
-        _raise_in(runner, None)
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:

@@ -133,6 +133,27 @@ def test_a_call_ends_at_its_limit(load, monkeypatch):
     assert call(runner, seconds=0.0) == {"result": 0.0}
 
 
+def test_a_limit_that_comes_with_the_end(load, monkeypatch):
+    """Is over with the call: nothing watches on, to raise in the next one."""
+    runner = load("spin", timeout=30)
+    names = runner.run.__func__.__globals__
+    coming = [names["TooLong"]]
+
+    class Late:
+        def __enter__(self) -> None:
+            if coming:
+                raise coming.pop()
+
+        def __exit__(self, *_: object) -> None:
+            pass
+
+    late = SimpleNamespace(**{**vars(threading), "Lock": Late})
+    monkeypatch.setitem(names, "threading", late)
+    assert call(runner, seconds=0.0) == {"result": 0.0}
+    assert coming == []
+    until(lambda: "gpuhub-timeout" not in {each.name for each in threading.enumerate()})
+
+
 def test_async_calls_end_at_their_limit(load, monkeypatch):
     """Functions and generators."""
     runner = load("later", timeout=0.05)

@@ -223,6 +223,7 @@ class _OnThread(_Running):
         self._function = function
         self._thread: int | None = None
         self._stopped_at: float | None = None
+        self._reason: Exception | None = None
         self._lock = threading.Lock()
         self.future = pool.submit(self._run)
 
@@ -238,12 +239,15 @@ class _OnThread(_Running):
             return
         with self._lock:
             self._stopped_at = time.monotonic()
+            self._reason = reason
             if self._thread is not None:
                 kind = ctypes.py_object(type(reason))
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), kind)
 
     def _run(self) -> Any:
         with self._lock:
+            if self._reason is not None:  # told to stop in the moment it began
+                raise self._reason
             self._thread = threading.get_ident()
         try:
             return self._function()

@@ -25,6 +25,12 @@ def slow(seconds: float) -> float:
     return seconds
 
 
+def stuck(pipe: str) -> None:
+    """Keep a thread out of Python code, until somebody reads all of a named pipe or closes it."""
+    with open(pipe, "wb", buffering=0) as opened:  # noqa: PTH123 - one call of the system's
+        opened.write(bytes(1_000_000))
+
+
 def spin(seconds: float) -> float:
     """Keep a thread in Python code."""
     ends = time.monotonic() + seconds

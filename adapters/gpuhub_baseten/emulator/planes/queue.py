@@ -41,7 +41,7 @@ _SUBMITS_PER_S = 200
 _LOOKS_PER_S = 20
 _LOOPBACK = ("127.0.0.1", "localhost")
 _WEBHOOK_S = 5.0
-_HOLD_S = 0.05
+_HOLD_S = 0.25
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +57,7 @@ class Job:
         created_at: ISO 8601.
         status_at: ISO 8601, of the last change.
         status: Where it is.
+        is_telling: It has run, and its webhook is being told.
         webhook_status: What became of telling the webhook.
         errors: What went wrong.
     """
@@ -69,6 +70,7 @@ class Job:
     created_at: str
     status_at: str
     status: Status = "QUEUED"
+    is_telling: bool = False
     webhook_status: str = "PENDING"
     errors: list[dict[str, str]] = field(default_factory=list)
 
@@ -138,8 +140,11 @@ class AsyncRequests:
 
         def pending_s() -> float:
             job = self._jobs.get(request_id)
-            is_real = job is not None and not job.is_over and job.visit.is_real
-            return _HOLD_S if is_real else 0.0
+            if job is None or job.is_over:
+                return 0.0
+            if job.is_telling:
+                return _WEBHOOK_S
+            return _HOLD_S if job.visit.is_real else 0.0
 
         await hold(self._site, self._site.changed, pending_s)
         with self._site.change():
@@ -207,6 +212,7 @@ class AsyncRequests:
             if error is not None:
                 job.errors.append(error)
             job.status_at = self._site.stamp()
+            job.is_telling = True
         await self._tell(job, output)
         with self._site.change():
             if not job.is_over:

@@ -26,6 +26,7 @@ from gpuhub.errors import (
 )
 from gpuhub_baseten.held import HeldCalls
 from tests.adapters.baseten.answers import API, MODEL, deployment, environment, reference
+from tests.adapters.waiting import until
 
 PREDICT = f"{MODEL}/production/predict"
 WAIT = CallOptions(wait_s=60, idempotency_key="key")
@@ -41,6 +42,12 @@ def submit(lab: Any, options: CallOptions = WAIT, payload: bytes = b"{}", **fact
 def poll(lab: Any, call: CallRef, wait_s: float = 5.0) -> Any:
     """Ask about a call."""
     return lab.run(lab.adapter.poll(lab.io, call, wait_s))
+
+
+def ended(lab: Any, call: CallRef) -> Any:
+    """Ask about a call until it has ended: one question waits for half a second at most."""
+    until(lambda: poll(lab, call).phase.is_terminal)
+    return poll(lab, call)
 
 
 def test_a_call_that_is_waited_for(lab, api):
@@ -195,12 +202,12 @@ def test_a_spawned_call_is_held(lab, api):
 
     def answer(_: httpx.Request) -> httpx.Response:
         arrived.set()
-        assert go.wait(10)
+        assert go.wait(30)
         return httpx.Response(200, content=b'{"result":1}')
 
     api.post(PREDICT).side_effect = answer
     call = submit(lab, SPAWN).ref
-    assert arrived.wait(10)
+    assert arrived.wait(30)
     api.get(f"{API}/models/abc123/environments/production").respond(
         json=environment(deployment("dep1", active_replica_count=0))
     )
@@ -208,7 +215,7 @@ def test_a_spawned_call_is_held(lab, api):
     assert poll(lab, call, 0.01).phase is Phase.RUNNING
     assert lab.run(lab.adapter.cancel(lab.io, call)) is CancelReceipt.NO_EVIDENCE
     go.set()
-    assert poll(lab, call).output == b'{"result":1}'
+    assert ended(lab, call).output == b'{"result":1}'
     assert poll(lab, call).ref == call
     assert lab.run(lab.adapter.cancel(lab.io, call)) is CancelReceipt.CONFIRMED_TERMINAL
 
@@ -218,7 +225,7 @@ def test_a_held_call_runs_when_a_replica_is_there(lab, api):
     go = threading.Event()
 
     def answer(_: httpx.Request) -> httpx.Response:
-        assert go.wait(10)
+        assert go.wait(30)
         return httpx.Response(200, content=b'{"result":1}')
 
     api.post(f"{MODEL}/deployment/dep7/predict").side_effect = answer
@@ -226,14 +233,14 @@ def test_a_held_call_runs_when_a_replica_is_there(lab, api):
     call = submit(lab, SPAWN, address="abc123/deployment/dep7").ref
     assert poll(lab, call, 0.0).phase is Phase.RUNNING
     go.set()
-    assert poll(lab, call).phase is Phase.SUCCEEDED
+    assert ended(lab, call).phase is Phase.SUCCEEDED
 
 
 def test_a_held_call_whose_answer_was_lost(lab, api):
     """Is not sent again: unknown, with all that is known."""
     route = api.post(PREDICT).mock(side_effect=httpx.ReadError("cut"))
     call = submit(lab, SPAWN).ref
-    error = poll(lab, call).error
+    error = ended(lab, call).error
     assert isinstance(error, OutcomeUnknown)
     assert (error.idempotency_key, error.call_id) == ("key", str(call))
     assert route.call_count == 1
@@ -242,7 +249,7 @@ def test_a_held_call_whose_answer_was_lost(lab, api):
 def test_a_held_call_that_was_refused(lab, api):
     """Its error comes with the result: ``spawn`` could not know."""
     api.post(PREDICT).respond(401, json={"error": "no"})
-    assert isinstance(poll(lab, submit(lab, SPAWN).ref).error, AuthFailed)
+    assert isinstance(ended(lab, submit(lab, SPAWN).ref).error, AuthFailed)
 
 
 def test_a_call_of_another_process(lab, api):
@@ -258,7 +265,7 @@ def test_closing_gives_held_calls_up(lab, api):
     """Those that are asked about afterwards are unknown, not endless."""
     lab.session.connections.close()
     call = submit(lab, SPAWN).ref
-    assert isinstance(poll(lab, call).error, OutcomeUnknown)
+    assert isinstance(ended(lab, call).error, OutcomeUnknown)
 
 
 def test_ended_calls_are_forgotten_only_once_told(monkeypatch, lab):
@@ -277,16 +284,17 @@ def test_ended_calls_are_forgotten_only_once_told(monkeypatch, lab):
 
     for call in calls[:4]:
         held.start(call, ended(call))
-        assert lab.run(held.state(lab.io, call, 5.0)).phase is Phase.SUCCEEDED
+        assert lab.run(held.state(lab.io, call, 30.0)).phase is Phase.SUCCEEDED
     assert lab.run(held.state(lab.io, calls[0], 0)) is None
     for call in calls[4:]:
         held.start(call, ended(call))
     for call in calls[4:]:
-        assert lab.run(held.state(lab.io, call, 5.0)).phase is Phase.SUCCEEDED
+        assert lab.run(held.state(lab.io, call, 30.0)).phase is Phase.SUCCEEDED
 
 
-def test_a_held_call_on_a_loop_can_be_cut(lab, api):
+def test_a_held_call_on_a_loop_can_be_cut(lab, api, monkeypatch):
     """Its connection is closed, which Baseten may or may not pass on."""
+    monkeypatch.setattr("gpuhub_baseten.held._STOP_S", 30.0)
     arrived, loop = asyncio.Event(), list[asyncio.AbstractEventLoop]()
 
     async def never(_: httpx.Request) -> httpx.Response:

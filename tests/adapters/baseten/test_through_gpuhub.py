@@ -80,7 +80,7 @@ def test_a_web_application_takes_any_path(workspace, project):
     assert str(endpoint.url).endswith("/production/sync")
     for path in ("/some/page", "/web/"):
         answer = httpx.get(
-            f"{endpoint.url}{path}", headers=endpoint.web_headers(), timeout=30, trust_env=False
+            f"{endpoint.url}{path}", headers=endpoint.web_headers(), timeout=60, trust_env=False
         )
         assert (answer.status_code, answer.text) == (200, f"gpuhub-contract {path}")
 
@@ -100,6 +100,7 @@ def test_a_project_with_names_that_truss_drops(workspace, project):
             each.unlink()
 
 
+@pytest.mark.timeout(180)
 def test_the_largest_body_and_one_above(workspace, project, emulator):
     """99 MB arrive; 101 MB are refused here, before anything is sent."""
     endpoint = deployed(workspace, project.functions.size_of)
@@ -140,6 +141,7 @@ def test_local_secrets_come_and_go(workspace, project, emulator):
     client = httpx.Client(
         base_url=emulator.start()["api_url"],
         headers={"Authorization": "Bearer k"},
+        timeout=60,
         trust_env=False,
     )
     with client:

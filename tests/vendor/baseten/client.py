@@ -256,7 +256,7 @@ def _put(made, content):
     request = AWSRequest("PUT", url, data=content)
     keys = (creds.aws_access_key_id, creds.aws_secret_access_key, creds.aws_session_token)
     S3SigV4Auth(Credentials(*keys), "s3", made.s3_region).add_auth(request)
-    httpx.put(url, content=content, headers=dict(request.headers)).raise_for_status()
+    httpx.put(url, content=content, headers=dict(request.headers), timeout=60).raise_for_status()
 
 
 def main():

@@ -198,9 +198,10 @@ def test_scale_to_zero_and_a_parked_call(emulator, vendor, ours):
 
     endpoint = ours.deploy("echo", scaling=Scaling(idle_timeout=1))
     deployment = ours.pushed(endpoint)
-    _, at_zero, output, active = vendor.do(
+    _, at_zero, _, output, active = vendor.do(
         ["sdk_use", deployment.model_id, deployment.id],
         ["sdk_wait", "SCALED_TO_ZERO"],
+        ["sdk_scale", {"scale_down_delay": 600}],
         ["sdk_predict_production", {"value": "cold"}],
         ["sdk_wait"],
     )

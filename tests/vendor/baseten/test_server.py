@@ -11,6 +11,7 @@ import pytest
 from gpuhub.errors import CallTimedOut, PayloadTooLarge, RemoteError
 from gpuhub.scaling import Scaling
 from gpuhub_baseten.emulator import EmulatorOptions
+from tests.adapters.waiting import until
 from tests.vendor.baseten.conftest import KEY
 
 pytestmark = [pytest.mark.sdk, pytest.mark.slow, pytest.mark.timeout(180)]
@@ -54,19 +55,19 @@ def test_a_prediction_longer_than_the_clients_budget(ours, tmp_path):
     """The caller is told, its connection is closed, and the worker is free for the next call."""
     endpoint = ours.deploy("wait_for", scaling=Scaling(max_workers=1))
     gate, log = tmp_path / "gate", tmp_path / "log"
-    began = time.monotonic()
     with pytest.raises(CallTimedOut):
-        endpoint.with_options(timeout=0.5).invoke(str(gate), str(log), 1.5)
-    assert time.monotonic() - began < 1.4
-    gate.touch()
-    assert endpoint.invoke(str(gate), str(tmp_path / "next")) == "opened"
+        endpoint.with_options(timeout=0.5).invoke(str(gate), str(log), 170.0)
+    opened = tmp_path / "opened"
+    opened.touch()
+    assert endpoint.invoke(str(opened), str(tmp_path / "next")) == "opened"
+    assert not log.exists() or "opened" not in log.read_text()
 
 
 def test_a_run_longer_than_the_functions_own_limit(ours, tmp_path):
     """The worker of gpuhub ends the wait: Truss's server has no such limit."""
     endpoint = ours.deploy("wait_for", timeout=1)
     with pytest.raises(CallTimedOut):
-        endpoint.invoke(str(tmp_path / "gate"), str(tmp_path / "log"), 2.0)
+        endpoint.invoke(str(tmp_path / "gate"), str(tmp_path / "log"), 170.0)
 
 
 def test_an_error_with_its_traceback(ours, post):
@@ -98,10 +99,10 @@ def test_streams_that_are_left_do_not_block_the_server(ours):
     """With one slot: each of many abandoned streams gives it back."""
     endpoint = ours.deploy("count_to", scaling=Scaling(max_workers=1))
     for _ in range(6):
-        items = endpoint.stream(50_000)
+        items = endpoint.stream(20_000)
         assert next(iter(items)) == 0
         items.close()
-    assert list(endpoint.with_options(timeout=20).stream(3)) == [0, 1, 2]
+    assert list(endpoint.with_options(timeout=120).stream(3)) == [0, 1, 2]
 
 
 def test_concurrency_in_one_server(ours, tmp_path):
@@ -109,11 +110,8 @@ def test_concurrency_in_one_server(ours, tmp_path):
     endpoint = ours.deploy("wait_for", scaling=Scaling(max_workers=1, concurrency=4))
     gate, log = tmp_path / "gate", tmp_path / "log"
     with ThreadPoolExecutor(5) as threads:
-        calls = [threads.submit(endpoint.invoke, str(gate), str(log)) for _ in range(5)]
-        ends = time.monotonic() + 20
-        while not log.exists() or log.read_text().count("started") < 4:
-            assert time.monotonic() < ends
-            time.sleep(0.01)
+        calls = [threads.submit(endpoint.invoke, str(gate), str(log), 170.0) for _ in range(5)]
+        until(lambda: log.exists() and log.read_text().count("started") >= 4)
         time.sleep(0.1)
         assert log.read_text().count("started") == 4
         gate.touch()
@@ -124,8 +122,8 @@ def test_what_the_function_prints_is_logged(ours):
     """Between the lines of the server."""
     endpoint = ours.deploy("shout")
     endpoint.invoke("a loud word")
+    until(lambda: "a loud word" in [line.message for line in endpoint.logs()])
     messages = [line.message for line in endpoint.logs()]
-    assert "a loud word" in messages
     assert any("Completed model.load()" in message for message in messages)
 
 
@@ -150,7 +148,7 @@ def test_the_servers_own_routes(ours, emulator, post):
     model = ours.pushed(endpoint).model_id
     base = f"{emulator.url}/model-{model}/production/sync"
     headers = {"Authorization": f"Bearer {KEY}"}
-    assert httpx.get(f"{base}/v1/models/model", headers=headers).json() == {}
-    answer = httpx.post(f"{base}/v1/chat/completions", json={}, headers=headers)
+    assert httpx.get(f"{base}/v1/models/model", headers=headers, timeout=60).json() == {}
+    answer = httpx.post(f"{base}/v1/chat/completions", json={}, headers=headers, timeout=60)
     assert (answer.status_code, answer.headers["x-baseten-error-code"]) == (404, "700")
     assert post(endpoint, content=b"{no").status_code == 200

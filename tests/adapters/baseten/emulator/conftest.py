@@ -101,7 +101,9 @@ class Account:
         made = self.prepared(name)
         url = self.place(made)
         headers = signed(url, made["creds"], made["s3_region"])
-        answer = httpx.put(url, content=archive(files), headers=headers, trust_env=False)
+        answer = httpx.put(
+            url, content=archive(files), headers=headers, timeout=60, trust_env=False
+        )
         assert answer.status_code == 200, answer.text
         return str(made["s3_key"])
 

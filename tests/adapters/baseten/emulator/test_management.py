@@ -199,7 +199,7 @@ def test_a_compressed_archive_is_no_archive(account):
     url = account.place(made)
     body = gzip.compress(archive({"config.yaml": b"{}", "model/model.py": b""}))
     headers = signed(url, made["creds"], made["s3_region"])
-    assert httpx.put(url, content=body, headers=headers).status_code == 200
+    assert httpx.put(url, content=body, headers=headers, timeout=60).status_code == 200
     source = {"name": "a", "s3_key": made["s3_key"], "deployment": {"config": {}}}
     account.http.post("/v1/models", json={"source": source})
     account.emulator.clock.advance(2)

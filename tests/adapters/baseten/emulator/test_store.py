@@ -14,7 +14,7 @@ def put(account, made, content=b"abc", creds=None, path="", **changes):
     """Upload something; ``changes`` are headers that are signed."""
     url = account.place(made) + path
     headers = signed(url, creds or made["creds"], made["s3_region"], **changes)
-    return httpx.put(url, content=content, headers=headers, trust_env=False)
+    return httpx.put(url, content=content, headers=headers, timeout=60, trust_env=False)
 
 
 def test_a_signed_upload_is_taken(account):
@@ -41,7 +41,8 @@ def test_a_wrong_signature_is_refused(account):
     wrong = put(account, made, **{"x-amz-content-sha256": "0" * 64})
     assert (wrong.status_code, "XAmzContentSHA256Mismatch" in wrong.text) == (400, True)
     assert put(account, made, path="x").status_code == 403
-    assert httpx.put(account.place(made), content=b"abc", trust_env=False).status_code == 403
+    unsigned = httpx.put(account.place(made), content=b"abc", timeout=60, trust_env=False)
+    assert unsigned.status_code == 403
 
 
 def test_credentials_end(account, clock):
@@ -58,7 +59,8 @@ def test_nothing_but_uploads(account, method):
     made = account.prepared("a")
     url = account.place(made)
     headers = signed(url, made["creds"], made["s3_region"])
-    assert httpx.request(method, url, headers=headers, trust_env=False).status_code == 403
+    answer = httpx.request(method, url, headers=headers, timeout=60, trust_env=False)
+    assert answer.status_code == 403
 
 
 def test_the_api_key_is_not_needed_there(account):

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,7 +57,7 @@ class RealRegistry:
         Waits until the last one is there so many times: the registry writes a line only after
         it has answered.
         """
-        end = time.monotonic() + 5
+        end = time.monotonic() + 30
         found: list[tuple[str, str]] = []
         while found.count(last) < times:
             assert time.monotonic() < end, f"{last} is not in the log {times} times"
@@ -64,7 +66,8 @@ class RealRegistry:
         return found
 
     def _answered(self) -> Iterator[tuple[str, str]]:
-        for text in self.log.read_text().splitlines():
+        *lines, _unfinished = self.log.read_text().split("\n")
+        for text in lines:
             line = json.loads(text) if text.endswith("}") and text.startswith("{") else {}
             if line.get("msg") == "response completed":
                 path = line["http.request.uri"].partition("?")[0]
@@ -108,7 +111,7 @@ def start_registry(
     for process in running:
         process.terminate()
     for process in running:
-        process.wait(10)
+        process.wait(30)
 
 
 def configuration(folder: Path, address: str, auth: str) -> str:
@@ -125,17 +128,21 @@ http: {{addr: "{address}", relativeurls: false}}
 
 
 def free_port() -> int:
-    """Give a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Give a port that nothing listens on, below those that the system gives to connections.
+
+    One of those may be given to somebody else before the registry takes it.
+    """
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
     """Wait until the registry listens."""
     host, _, port = address.partition(":")
-    end = time.monotonic() + 20
+    end = time.monotonic() + 50
     while time.monotonic() < end and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex((host, int(port))) == 0:

@@ -37,7 +37,7 @@ def ask(
     if login:
         request.add_header("Authorization", login)
     try:
-        with urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
+        with urlopen(request, timeout=30) as answer:  # noqa: S310 - loopback
             return dict(answer.headers)
     except HTTPError as error:
         raise AssertionError(f"{method} {url}: {error.code} {error.read()!r}") from error

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.timeout(200)
+
 STRANGER = """
 from types import SimpleNamespace
 import gpuhub_mock
@@ -39,7 +41,7 @@ def run(tmp_path):
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=180,
         )
 
     return run
@@ -102,6 +104,6 @@ def test_loading_the_plugin_is_light():
         " if name in sys.modules])"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=180
     )
     assert result.stdout.strip() == ""

@@ -28,7 +28,7 @@ def results(tmp_path_factory):
         env=environment,
         capture_output=True,
         check=False,
-        timeout=300,
+        timeout=540,
     )
     lines = [json.loads(line) for line in report.read_text().splitlines()]
     return {(line["class"], line["parameters"]): line for line in lines}
@@ -45,7 +45,7 @@ def of_case(results, name, case):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(330)  # the first one runs all
+@pytest.mark.timeout(600)  # the first one runs all
 @pytest.mark.parametrize(
     ("number", "case"),
     list(enumerate(CASES)),

@@ -47,6 +47,7 @@ def test_unknown_provider(tmp_path, cli, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_project_deploys_and_passes_its_test(tmp_path, cli, monkeypatch):
     """Every command of its README works."""
     monkeypatch.chdir(tmp_path)
@@ -60,7 +61,7 @@ def test_project_deploys_and_passes_its_test(tmp_path, cli, monkeypatch):
     assert cli("delete", "rank", "--yes").code == 0
     command = [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
     tested = subprocess.run(
-        command, cwd=tmp_path / "search", capture_output=True, text=True, timeout=120, check=False
+        command, cwd=tmp_path / "search", capture_output=True, text=True, timeout=240, check=False
     )
     assert tested.returncode == 0, tested.stdout + tested.stderr
     assert "2 passed" in tested.stdout

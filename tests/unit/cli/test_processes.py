@@ -12,6 +12,7 @@ import pytest
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_life_of_a_deployment(project, shell):
     """Deploy, call, update, roll back, delete: nothing is shared but the disk."""
     assert shell("deploy", "app.py").code == 0

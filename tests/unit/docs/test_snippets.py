@@ -16,6 +16,8 @@ import pytest
 
 from gpuhub.settings import load_settings
 
+pytestmark = pytest.mark.timeout(600)  # the commands of a page are many processes
+
 REPOSITORY = Path(__file__).parents[3]
 COMMAND = ("-c", "from gpuhub.cli import main; main()")
 _BLOCK = re.compile(
@@ -117,7 +119,7 @@ def run(project: Path, *arguments: str) -> str:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert ended.returncode == 0, f"{' '.join(arguments)}\n{ended.stdout}"

@@ -13,7 +13,7 @@ BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "bench_calls.py"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 def test_a_long_map_stays_small():
     """In a process of its own, whose peak of memory is the map's."""
     done = subprocess.run(

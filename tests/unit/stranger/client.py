@@ -20,7 +20,7 @@ assert {request.method for request in list(emulator.requests)[sent:]} == {"GET"}
 assert app.greet.remote("you") == "hello you"
 call = app.greet.spawn(name="Ada")
 assert call.id.startswith("acme://shop-greet/")
-assert call.result(timeout=20) == "hello Ada"
+assert call.result(timeout=60) == "hello Ada"
 assert list(app.greet.map("abc", concurrency=2)) == ["hello a", "hello b", "hello c"]
 assert endpoint.status().workers.total in (1, 2)
 emulator.clock.advance(61)

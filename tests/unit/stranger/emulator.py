@@ -348,7 +348,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(refused.status, {"message": str(refused)})
             return
         if fault in ("lost_response", "malformed") and operation == "submit":
-            acme.calls[answer["id"]][1].event.wait(5)  # what was accepted runs, whoever hears of it
+            acme.calls[answer["id"]][1].event.wait(30)  # what was accepted runs all the same
         if fault == "lost_response":
             self.close_connection = True
             return

@@ -53,6 +53,8 @@ class Worker:
         self.call: Call | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self._lock = threading.Lock()
+        self._ended = False
 
     def run(self, call: Call, folder: Path, variables: dict[str, str]) -> tuple[str, Any, str]:
         """Run one call; give how it ended, with what, and why."""
@@ -70,17 +72,22 @@ class Worker:
     def _begin(self, folder: Path, variables: dict[str, str]) -> None:
         path = str(Path(gpuhub.__file__).parent.parent)
         command = [sys.executable, "-m", "gpuhub.worker", "serve", "--announce", "--bundle"]
-        self._process = subprocess.Popen(
-            [*command, str(folder / "bundle.zip"), "--parent-pid", str(os.getpid())],
-            stdout=subprocess.PIPE,
-            cwd=folder,
-            env={"PATH": "", **variables, "PYTHONPATH": path},
-        )
+        with self._lock:
+            if self._ended:
+                raise OSError("it was ended before it began")
+            self._process = subprocess.Popen(
+                [*command, str(folder / "bundle.zip"), "--parent-pid", str(os.getpid())],
+                stdout=subprocess.PIPE,
+                cwd=folder,
+                env={"PATH": "", **variables, "PYTHONPATH": path},
+            )
         assert self._process.stdout is not None
         self._port = json.loads(self._process.stdout.readline())["gpuhub_worker"]["port"]
 
     def kill(self) -> None:
-        """End it at once."""
+        """End it at once, or before it begins."""
+        with self._lock:
+            self._ended = True
         if self._process is not None:
             self._process.kill()
             self._process.communicate()

@@ -69,7 +69,7 @@ def run(site: Path, folder: Path, *arguments: str, **variables: str) -> tuple[in
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=240,
+        timeout=540,
         check=False,
     )
     return ended.returncode, ended.stdout
@@ -94,6 +94,7 @@ def test_it_is_found_by_its_entry_point(site: Path, project: Path) -> None:
     assert said.split() == ["Acme", "acme"]
 
 
+@pytest.mark.timeout(300)
 def test_it_deploys_and_calls(site: Path, project: Path) -> None:
     """Deploy, no-op redeploy, invoke, spawn, map, error, status, delete, over Acme's HTTP."""
     said = check(site, project, (HERE / "client.py").read_text("utf-8"), ACME_API_KEY="k-123456789")
@@ -133,6 +134,7 @@ def test_what_acme_lacks_is_refused(site: Path, project: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_it_is_typed(site: Path, tmp_path: Path) -> None:
     """The page's code passes mypy in strict mode."""
     code, said = run(
@@ -142,7 +144,7 @@ def test_it_is_typed(site: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 def test_it_passes_the_contract_suite(site: Path, tmp_path: Path) -> None:
     """Every test of gpuhub's own suite, in blocking mode."""
     chosen = "sync and not in-loop and not async"

@@ -62,7 +62,7 @@ class Threads:
         """
         steps = _Steps(await self.call(lambda: iter(make())))
         try:
-            while (item := await self.call(steps.next)) is not _END:
+            while (item := await self.call(steps.begin())) is not _END:
                 yield item
         finally:
             if steps.busy:
@@ -136,23 +136,31 @@ _END: Any = object()
 
 
 class _Steps(Generic[T]):
-    """An iterator whose steps and close come from different threads."""
+    """An iterator whose steps and close come from different threads.
+
+    Attributes:
+        busy: Whether a step is under way, or will be as soon as its thread gets to it.
+    """
 
     def __init__(self, iterator: Iterator[T]) -> None:
         self._iterator = iterator
         self._lock = Lock()
         self._closed = False
+        self.busy = False
 
-    @property
-    def busy(self) -> bool:
-        """Whether a step is under way."""
-        return self._lock.locked()
+    def begin(self) -> Callable[[], T]:
+        """Announce a step; gives what a thread is to call."""
+        self.busy = True
+        return self.next
 
     def next(self) -> T:
         """The next item, or ``_END``."""
-        with self._lock:
-            item: T = _END if self._closed else next(self._iterator, _END)
-            return item
+        try:
+            with self._lock:
+                item: T = _END if self._closed else next(self._iterator, _END)
+                return item
+        finally:
+            self.busy = False
 
     def close(self) -> None:
         """Close it once the step under way has ended."""

@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from gpuhub._clock import VirtualClock
+from gpuhub._http.threads import _Steps
 from gpuhub.errors import ProviderUnavailable, RateLimited
 from gpuhub.plan import Retry
 
@@ -210,6 +211,41 @@ def test_cancel_during_a_step_closes_afterwards(connect):
     async def use(io):
         task = asyncio.create_task(listed(io.iterate(items.make)))
         while not items.held.is_set():  # noqa: ASYNC110 - set on another thread
+            await asyncio.sleep(0.005)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert not items.closed.is_set()
+
+    client.do(use)
+    items.hold.set()
+    assert items.closed.wait(30)
+
+
+@on_loops
+def test_cancel_before_a_step_has_begun_does_not_wait_for_it(connect, monkeypatch):
+    """Its thread may be late: then the close must not come to stand behind the step."""
+    client, items = connect(), Items()
+    items.hold, at_step, begin = threading.Event(), threading.Event(), threading.Event()
+    step, close = _Steps.next, _Steps.close
+
+    def late(steps):
+        if items.threads:  # the second step
+            at_step.set()
+            begin.wait(30)
+        return step(steps)
+
+    def later(steps):
+        begin.set()
+        items.held.wait(30)
+        close(steps)
+
+    monkeypatch.setattr(_Steps, "next", late)
+    monkeypatch.setattr(_Steps, "close", later)
+
+    async def use(io):
+        task = asyncio.create_task(listed(io.iterate(items.make)))
+        while not at_step.is_set():  # noqa: ASYNC110 - set on another thread
             await asyncio.sleep(0.005)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -26,9 +26,13 @@ def slow(seconds: float) -> float:
 
 
 def stuck(pipe: str) -> None:
-    """Keep a thread out of Python code, until somebody reads all of a named pipe or closes it."""
-    with open(pipe, "wb", buffering=0) as opened:  # noqa: PTH123 - one call of the system's
-        opened.write(bytes(1_000_000))
+    """Keep a thread out of Python code, until who reads a named pipe closes it."""
+    opened = os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)  # which raises where nobody reads any more
+    try:
+        os.set_blocking(opened, True)
+        os.write(opened, bytes(1_000_000))
+    finally:
+        os.close(opened)
 
 
 def spin(seconds: float) -> float:

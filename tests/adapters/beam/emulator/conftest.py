@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import socket
 import textwrap
 import threading
 import zipfile
@@ -15,6 +16,7 @@ import httpx
 import pytest
 
 from gpuhub_beam.emulator import BeamEmulator, EmulatorOptions
+from tests.adapters.waiting import until
 
 CODE = textwrap.dedent(
     '''
@@ -70,7 +72,7 @@ CODE = textwrap.dedent(
         raise Sub("a subclass")
 
     @Wrapped
-    def wait(gate, log, seconds=10.0):
+    def wait(gate, log, seconds=50.0):
         note(log, "began")
         ends = time.monotonic() + seconds
         while not Path(gate).exists() and time.monotonic() < ends:
@@ -154,7 +156,9 @@ class Cluster:
         size = str(len(content))
         given = {"hash": digest, "size": size, "overwrite": True, "supportsPutHeaders": True}
         made = self.ask("objects", **given)
-        put = httpx.put(made["presignedUrl"], content=content, headers=made["putHeaders"])
+        put = httpx.put(
+            made["presignedUrl"], content=content, headers=made["putHeaders"], timeout=60
+        )
         assert put.status_code == 200, put.text
         return str(made["objectId"])
 
@@ -263,6 +267,15 @@ class Deployment:
         path = f"/api/v1/stub/{self._cluster.workspace}/{self.stub}/config"
         return self._cluster.http.patch(path, json={"fields": fields})
 
+    def leave(self, *lines: str) -> None:
+        """Send a request, and leave when the gateway has a task of it; wait for the task's end."""
+        place = httpx.URL(self._cluster.emulator.url)
+        head = [*lines, "Host: here", "Authorization: Bearer made-up", "", ""]
+        with socket.create_connection((place.host, place.port or 80)) as client:
+            client.sendall("\r\n".join(head).encode())
+            until(lambda: self.instance.tasks)
+        until(lambda: self.instance.tasks == {})
+
     @property
     def instance(self) -> Any:
         """The emulator's own view of it."""
@@ -285,7 +298,7 @@ class Background:
 
     def result(self) -> Any:
         """Wait for its end."""
-        self._thread.join(20)
+        self._thread.join(50)
         assert not self._thread.is_alive(), "it does not end"
         return self._result
 

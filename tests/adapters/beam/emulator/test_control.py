@@ -14,13 +14,18 @@ MIB = 1024 * 1024
 GATEWAY = "/api/v1/gateway"
 
 
+def put(url, **given):
+    """PUT to storage."""
+    return httpx.put(url, timeout=60, **given)
+
+
 @pytest.mark.parametrize(
     ("headers", "message"),
     [({}, "Unauthorized"), ({"Authorization": "Basic x"}, "Unauthorized")],
 )
 def test_without_a_token(cluster, headers, message):
     """401, in the words of each face."""
-    bare = httpx.Client(base_url=cluster.emulator.url, headers=headers)
+    bare = httpx.Client(base_url=cluster.emulator.url, headers=headers, timeout=60)
     answer = bare.get("/api/v1/workspace/current")
     assert (answer.status_code, answer.json()) == (401, {"message": message})
     answer = bare.post(f"{GATEWAY}/stubs", json={})
@@ -57,8 +62,8 @@ def test_an_upload_is_found_by_its_hash(cluster):
     assert "exists" not in cluster.http.get(head).json()
     made = cluster.ask("objects", hash="abc", size="3", overwrite=True, supportsPutHeaders=True)
     assert "exists" not in cluster.http.get(head).json()
-    put = httpx.put(made["presignedUrl"], content=b"xyz", headers=made["putHeaders"])
-    assert put.headers["etag"].startswith('"')
+    stored = put(made["presignedUrl"], content=b"xyz", headers=made["putHeaders"])
+    assert stored.headers["etag"].startswith('"')
     found = cluster.http.get(head).json()
     assert (found["exists"], found["objectId"]) == (True, made["objectId"])
     again = cluster.ask("objects", hash="abc", size="3", supportsPutHeaders=True)
@@ -68,7 +73,7 @@ def test_an_upload_is_found_by_its_hash(cluster):
 def test_an_upload_without_its_hash_does_not_count(cluster):
     """For clients that say they support such headers."""
     made = cluster.ask("objects", hash="abc", size="3", overwrite=True)
-    assert httpx.put(made["presignedUrl"], content=b"xyz").status_code == 200
+    assert put(made["presignedUrl"], content=b"xyz").status_code == 200
     assert cluster.http.get(f"{GATEWAY}/objects/abc").json()["exists"]
     assert "exists" not in cluster.http.get(f"{GATEWAY}/objects/abc?supportsPutHeaders=true").json()
 
@@ -77,10 +82,10 @@ def test_a_presigned_url_takes_what_was_signed(cluster):
     """No other signature, headers or credentials."""
     made = cluster.ask("objects", hash="abc", size="3", overwrite=True, supportsPutHeaders=True)
     url, headers = made["presignedUrl"], made["putHeaders"]
-    assert httpx.put(url, content=b"x").status_code == 403
-    assert httpx.put(url.partition("?")[0], content=b"x", headers=headers).status_code == 403
+    assert put(url, content=b"x").status_code == 403
+    assert put(url.partition("?")[0], content=b"x", headers=headers).status_code == 403
     both = {**headers, "Authorization": "Bearer x"}
-    assert httpx.put(url, content=b"x", headers=both).status_code == 400
+    assert put(url, content=b"x", headers=both).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -101,7 +106,7 @@ def test_an_upload_in_parts(cluster, size, count):
     assert bounds[-1][1] == size
     content = bytes(size)
     etags = [
-        httpx.put(part["url"], content=content[start:end]).headers["etag"]
+        put(part["url"], content=content[start:end]).headers["etag"]
         for part, (start, end) in zip(made["uploadParts"], bounds, strict=True)
     ]
     named = [{"number": number, "etag": etag} for number, etag in enumerate(etags, 1)]
@@ -118,7 +123,7 @@ def test_parts_that_are_too_small(cluster):
     """Storage takes only the last one below 5 MiB."""
     given = {"hash": "abc", "size": "6", "overwrite": True}
     made = cluster.ask("objects", **given, multipartPartSize=3, multipartTotalSize=6)
-    etags = [httpx.put(part["url"], content=b"xyz").headers["etag"] for part in made["uploadParts"]]
+    etags = [put(part["url"], content=b"xyz").headers["etag"] for part in made["uploadParts"]]
     named = [{"number": number, "etag": etag} for number, etag in enumerate(etags, 1)]
     ids = {"objectId": made["objectId"], "uploadId": made["uploadId"]}
     answer = cluster.ask("objects/multipart-upload/complete", **ids, parts=named)

@@ -11,6 +11,7 @@ from tests.adapters.beam.emulator.conftest import Cluster, scaler
 from tests.adapters.waiting import until
 
 
+@pytest.mark.parametrize("options", [EmulatorOptions(cold_start_s=45)])  # a real one is shorter
 def test_an_idle_container_stops_after_its_keep_warm_seconds(cluster, clock):
     """And is billed from its order to its stop."""
     deployment = cluster.deploy("echo", keepWarmSeconds=100)
@@ -19,12 +20,13 @@ def test_an_idle_container_stops_after_its_keep_warm_seconds(cluster, clock):
     assert cluster.states() == ["RUNNING"]
     clock.advance(2)
     assert cluster.states() == []
-    assert cluster.emulator.billed_seconds.total == pytest.approx(103, abs=0.1)
+    assert cluster.emulator.billed_seconds.total == pytest.approx(145, abs=0.1)
     clock.advance(3600)
-    assert cluster.emulator.billed_seconds.total == pytest.approx(103, abs=0.1)
+    assert cluster.emulator.billed_seconds.total == pytest.approx(145, abs=0.1)
     assert deployment.call(value=2) == 2
 
 
+@pytest.mark.parametrize("options", [EmulatorOptions(cold_start_s=45)])  # a real one is shorter
 @pytest.mark.parametrize(("asked", "kept"), [(0, 0), (3, 10), (-1, 0), (10, 10)])
 def test_keep_warm_seconds_are_adjusted(cluster, clock, asked, kept):
     """Between 0 and 10 they become 10; only pods know forever."""
@@ -32,7 +34,7 @@ def test_keep_warm_seconds_are_adjusted(cluster, clock, asked, kept):
     deployment.call(value=1)
     clock.advance(kept + 0.5)
     assert cluster.states() == []
-    assert cluster.emulator.billed_seconds.total == pytest.approx(3 + kept, abs=0.1)
+    assert cluster.emulator.billed_seconds.total == pytest.approx(45 + kept, abs=0.1)
 
 
 def test_min_containers_start_at_the_deploy(cluster, clock):

@@ -119,7 +119,7 @@ def test_a_queued_task_is_cancelled_while_it_runs(cluster, tmp_path):
     deployment = cluster.deploy("wait", "taskqueue")
     task = deployment.put(gate=str(gate), log=str(log))
     cluster.emulator.clock.advance(3)
-    until(log.exists, 20)
+    until(log.exists)
     cluster.ask("tasks/stop", taskIds=[task])
     assert cluster.task(task)["status"] == "CANCELLED"
     until(lambda: any("Task cancelled" in line for line in cluster.logs()))

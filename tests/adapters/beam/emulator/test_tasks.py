@@ -63,6 +63,7 @@ def test_a_handler_without_beta9s_wrapper_kills_its_worker(cluster, clock):
     assert cluster.ended(deployment.put(value=1))["result"] == 1
     task = deployment.put(nothing=1)
     until(lambda: any("'function' object has no attribute 'parent'" in x for x in cluster.logs()))
+    until(lambda: "heartbeat" in deployment.instance.tasks[task].timers)  # its container is gone
     assert cluster.task(task)["status"] == "RUNNING"
     clock.advance(70)
     assert cluster.task(task)["status"] == "ERROR"
@@ -104,9 +105,12 @@ def test_a_task_that_has_ended_is_not_cancelled(cluster):
 def test_a_task_that_runs_too_long(cluster, tmp_path):
     """It has timed out; its process is replaced."""
     log = tmp_path / "log"
-    deployment = queue(cluster, "wait", taskPolicy={"timeout": 1})
-    task = cluster.ended(deployment.put(gate=str(tmp_path / "gate"), log=str(log)))
-    assert task["states"][-1] == "TIMEOUT"
+    for limit in (1, 5, 20):  # a busy machine may begin nothing in the shortest
+        deployment = queue(cluster, "wait", taskPolicy={"timeout": limit})
+        task = cluster.ended(deployment.put(gate=str(tmp_path / "gate"), log=str(log)))
+        assert task["states"][-1] == "TIMEOUT"
+        if log.exists():
+            break
     assert log.read_text().split() == ["began"]
 
 

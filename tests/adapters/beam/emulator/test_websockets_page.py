@@ -6,6 +6,7 @@ import importlib
 import re
 import sys
 from types import ModuleType
+from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -18,6 +19,7 @@ from tests.adapters.waiting import until
 
 BLOCK = re.compile(r"^```python\n(@gpuhub\.web.*?)^```", re.DOTALL | re.MULTILINE)
 NAME = "websockets_page"
+OPEN: dict[str, Any] = {"proxy": None, "open_timeout": 50}
 
 
 @pytest.fixture
@@ -70,22 +72,22 @@ def test_deploys_let_open_websockets_live(page, workspace):
     """The old version runs down; a deploy after their end stops it, a deletion cuts them."""
     first = page.chat.in_workspace(workspace).deploy()
     url = f"{first.url}/shout".replace("http", "ws", 1)
-    with connect(url, additional_headers=first.web_headers(), proxy=None) as socket:
+    with connect(url, additional_headers=first.web_headers(), **OPEN) as socket:
         for place in ("second", "third"):
             endpoint = changed(page, place).in_workspace(workspace).deploy()
             assert page.shouted(endpoint, place) == place.upper()
             socket.send("on")
-            assert socket.recv(timeout=10) == "ON"
+            assert socket.recv(timeout=30) == "ON"
         endpoint.delete()
         with pytest.raises(ConnectionClosed):
-            socket.recv(timeout=10)
+            socket.recv(timeout=30)
 
 
 def test_the_next_deploy_stops_what_has_run_down(page, workspace, emulator):
     """Once its websockets are closed."""
     first = page.chat.in_workspace(workspace).deploy()
     url = f"{first.url}/shout".replace("http", "ws", 1)
-    with connect(url, additional_headers=first.web_headers(), proxy=None):
+    with connect(url, additional_headers=first.web_headers(), **OPEN):
         changed(page, "second").in_workspace(workspace).deploy()
         assert emulator.orphans() != []
     until(lambda: not emulator.instance("asgi", first.name).tasks)

@@ -66,5 +66,5 @@ class EmulatorOptions:
     monitor_s: float = 5.0
     failures_until_given_up: int = 3
     failure_cooldown_s: float = 60.0
-    hold_s: float = 0.05
-    boot_s: float = 10.0
+    hold_s: float = 0.25
+    boot_s: float = 20.0

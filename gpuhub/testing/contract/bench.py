@@ -25,11 +25,13 @@ if TYPE_CHECKING:
     from gpuhub.endpoint import Endpoint
     from gpuhub.testing.emulator import RecordedRequest
 
-__all__ = ["Bench"]
+__all__ = ["HELD_S", "Bench"]
 
 READS = frozenset({"connect", "find", "list", "logs", "poll", "status", "versions"})
 INFERENCES = frozenset({"invoke", "spawn", "stream", "submit"})
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
+HELD_S = 50.0
+"""Real seconds that a call waits for its gate before it gives up; above what a test ever takes."""
 
 
 @dataclass

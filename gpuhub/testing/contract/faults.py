@@ -99,6 +99,7 @@ class Faults:
         bench.emulator.fail("lost_response", on="submit")
         _check_once(bench, lambda: bench.invoke(endpoint, "once", str(log.path)))
         _let_run(bench, endpoint)
+        bench.until(log.lines, "the call to run")
         assert log.lines() == ["once"]
 
     @needs(Feature.SPAWN)
@@ -131,6 +132,7 @@ class Faults:
         bench.emulator.fail("malformed", on="submit")
         _check_once(bench, lambda: bench.invoke(endpoint, "once", str(log.path)))
         _let_run(bench, endpoint)
+        bench.until(log.lines, "the call to run")
         assert log.lines() == ["once"]
 
     @needs(Feature.STATUS)

@@ -36,7 +36,7 @@ class Isolation:
         """While a call waits, other tasks of the loop run; without a loop nothing needs one."""
         endpoint = bench.deploy("wait_for")
         gate, log = bench.folder / "gate", bench.log()
-        arguments = (str(gate), str(log.path), 3.0)
+        arguments = (str(gate), str(log.path), 10.0)
         result = bench.drive.meanwhile(
             *(endpoint, "invoke", arguments), ready=lambda: bool(log.lines()), then=gate.touch
         )

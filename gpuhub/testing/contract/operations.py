@@ -3,9 +3,11 @@
 # ruff: noqa: S101 - assert is how a test speaks
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from gpuhub.adapter import EndpointStatus, Feature, Rollout
+from gpuhub.adapter import EndpointStatus, Feature, LogLine, Rollout
 from gpuhub.endpoint import Endpoint
 from gpuhub.errors import ConfigError, NotDeployed, NotFound
 from gpuhub.scaling import Scaling
@@ -95,7 +97,7 @@ class Operations:
         endpoint = bench.deploy("shout")
         for word in ("contract-one", "contract-two"):
             bench.invoke(endpoint, word)
-        lines = bench.drive.items(endpoint, "logs")
+        lines = _logged(bench, endpoint, "contract-one", "contract-two")
         said = [line.message for line in lines if "contract-" in line.message]
         assert said == ["contract-one", "contract-two"]
         assert [line.time for line in lines] == sorted(line.time for line in lines)
@@ -106,7 +108,7 @@ class Operations:
         """Following gives what is there first, and ends when the caller leaves."""
         endpoint = bench.deploy("shout")
         bench.invoke(endpoint, "contract-line")
-        total = len(bench.drive.items(endpoint, "logs"))
+        total = len(_logged(bench, endpoint, "contract-line"))
         lines = bench.drive.take(total, endpoint, "logs", follow=True)
         assert any("contract-line" in line.message for line in lines)
 
@@ -168,6 +170,18 @@ class Operations:
             )
         with bench.sends_nothing(), pytest.raises(ConfigError, match="provider://"):
             bench.drive.call(Endpoint, "connect", "no-address", workspace=bench.workspace)
+
+
+def _logged(bench: Bench, endpoint: Endpoint[..., Any], *words: str) -> list[LogLine]:
+    """Read the log until it has all of these words: a line may come to it a moment late."""
+    lines: list[LogLine] = []
+
+    def are_all_there() -> bool:
+        lines[:] = bench.drive.items(endpoint, "logs")
+        return all(any(word in line.message for line in lines) for word in words)
+
+    bench.until(are_all_there, f"{', '.join(words)} in the log")
+    return lines
 
 
 def _warm(bench: Bench) -> Scaling:

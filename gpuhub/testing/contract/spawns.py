@@ -17,7 +17,7 @@ from gpuhub.errors import (
     PayloadTooLarge,
     RemoteError,
 )
-from gpuhub.testing.contract.bench import Bench
+from gpuhub.testing.contract.bench import HELD_S, Bench
 from gpuhub.testing.contract.gates import needs
 from gpuhub.testing.emulator import Fault
 
@@ -82,7 +82,7 @@ class Spawns:
         """``result(timeout=…)`` gives up the wait, not the call."""
         gate, log = bench.folder / "gate", bench.log()
         endpoint = bench.deploy("wait_for")
-        call = bench.drive.call(endpoint, "spawn", str(gate), str(log.path))
+        call = bench.drive.call(endpoint, "spawn", str(gate), str(log.path), HELD_S)
         bench.drive.call(call, "state")
         with pytest.raises(CallTimedOut, match="goes on") as caught:
             _result(bench, call, timeout=0.05)

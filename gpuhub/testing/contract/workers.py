@@ -11,7 +11,7 @@ from gpuhub.adapter import EndpointStatus, Feature
 from gpuhub.errors import SpecError
 from gpuhub.scaling import Scaling
 from gpuhub.spec import Schedule
-from gpuhub.testing.contract.bench import Bench
+from gpuhub.testing.contract.bench import HELD_S, Bench
 from gpuhub.testing.contract.gates import needs
 
 if TYPE_CHECKING:
@@ -180,7 +180,7 @@ def _hold(bench: Bench, endpoint: Endpoint[..., Any], gate: Any, count: int) -> 
     Where gpuhub itself holds a spawned call, its request may leave after ``spawn`` returned.
     """
     log, mark = str(bench.log().path), len(bench.sent())
-    calls = [bench.drive.call(endpoint, "spawn", str(gate), log) for _ in range(count)]
+    calls = [bench.drive.call(endpoint, "spawn", str(gate), log, HELD_S) for _ in range(count)]
     bench.until(lambda: bench.submits_since(mark) >= count, f"{count} calls to be sent")
     return calls
 

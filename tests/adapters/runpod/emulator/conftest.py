@@ -31,7 +31,12 @@ class Account:
         self.emulator = emulator
         base = f"{emulator.start()['api_url']}/"
         headers = {"Authorization": "Bearer made-up"}
-        self.http = httpx.Client(base_url=base, headers=headers, timeout=60, trust_env=False)
+        # Without limits: where a pool has more connections than it keeps, httpcore now and then
+        # closes one that another thread just took: "Bad file descriptor". The server's end is 5 s.
+        limits = httpx.Limits(keepalive_expiry=4.0)
+        self.http = httpx.Client(
+            base_url=base, headers=headers, timeout=170, limits=limits, trust_env=False
+        )
 
     def endpoint(self, handler: str = ECHO, concurrency: int = 1, **fields: Any) -> Endpoint:
         """Make an endpoint whose workers run a handler; ``fields`` change its body."""

@@ -117,7 +117,7 @@ class WorkerPlane:
         with self._site.timeline.lock:
             if taker in worker.takers:
                 worker.takers.remove(taker)
-        return taker.future.result() if taker.future.done() else []
+        return taker.jobs  # the future may still be on its way from another thread
 
     def _desk(self, endpoint_id: str) -> Desk:
         return self._account.desk(endpoint_id)

@@ -65,7 +65,7 @@ def played(provider: str) -> Iterator[dict[str, str]]:
     ) as process:
         assert process.stdout is not None
         yield json.loads(process.stdout.readline())
-        said, _ = process.communicate(timeout=30)
+        said, _ = process.communicate(timeout=100)
     assert json.loads(said) == {"orphans": []}
 
 

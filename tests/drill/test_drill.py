@@ -153,7 +153,7 @@ class Drill(Fixtures):
         for number in range(4):
             with self.client(bench, "deploy", name=f"killed-{number}") as process:
                 mark = len(bench.sent())
-                ends = time.monotonic() + 20
+                ends = time.monotonic() + 50
                 while len(bench.sent_since(mark)) <= number and time.monotonic() < ends:
                     if process.poll() is not None:
                         break

@@ -8,9 +8,11 @@ import importlib.util
 import io
 import json
 import logging
+import os
 import sys
 import zipfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -115,9 +117,12 @@ def _kept_by(emulator: Any) -> Path:
 
 
 def _files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            yield from _opened(str(path.relative_to(folder)), path.read_bytes())
+    """Give all files; workers that still run make and remove some meanwhile."""
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names):
+            with suppress(FileNotFoundError):
+                if path.is_file() and not path.is_symlink():
+                    yield from _opened(str(path.relative_to(folder)), path.read_bytes())
 
 
 def _layers(emulator: Any) -> Iterator[tuple[str, bytes]]:

@@ -36,7 +36,7 @@ class Steps:
 
     def cancel(self, endpoint, given):
         job = runpod.Endpoint(endpoint).run(given)
-        answer = job.cancel()
+        answer = job.cancel(timeout=60)
         return {"answer": answer["status"], "status": job.status()}
 
     def failed(self, endpoint, given):
@@ -44,10 +44,10 @@ class Steps:
         return {"output": job.output(timeout=60), "status": job.status()}
 
     def health(self, endpoint):
-        return runpod.Endpoint(endpoint).health()
+        return runpod.Endpoint(endpoint).health(timeout=60)
 
     def purge(self, endpoint):
-        return runpod.Endpoint(endpoint).purge_queue()
+        return runpod.Endpoint(endpoint).purge_queue(timeout=60)
 
     def unauthorized(self, endpoint):
         try:

@@ -80,9 +80,8 @@ def test_an_endpoint_of_the_client_runs(emulator, vendor_next):
             },
         ]
     )
-    (endpoint,) = vendor_next.do(
-        ["create_endpoint", {"name": "mine", "template_id": template["id"], "gpu_ids": "ADA_24"}]
-    )
+    settings = {"name": "mine", "template_id": template["id"], "gpu_ids": "ADA_24"}
+    (endpoint,) = vendor_next.do(["create_endpoint", {**settings, "idle_timeout": 600}])
     output, listed, workers, gpus, deleted = vendor_next.do(
         ["run_sync", endpoint["id"], {"a": 1}],
         ["get_endpoints"],

@@ -60,7 +60,7 @@ def test_run_and_status_are_spawn_and_poll(emulator, vendor, ours):
     theirs = sent(
         emulator, "submit", lambda: vendor.do(["run", endpoint.ref.address, {"value": "x"}])
     )
-    mine = sent(emulator, "submit", lambda: endpoint.spawn("x").result(timeout=30))
+    mine = sent(emulator, "submit", lambda: endpoint.spawn("x").result(timeout=60))
     for one, other in zip(theirs, mine, strict=True):
         assert (one["path"], one["input"]) == (other["path"], other["input"])
     polls = [shown(request) for request in emulator.requests.of("poll")]
@@ -100,7 +100,7 @@ def test_stream_gives_every_item(vendor, ours):
 def test_cancel_sends_what_cancel_sends(emulator, vendor, ours, tmp_path):
     """And both report the job as cancelled."""
     endpoint = ours.deploy("wait_for")
-    given = {"gate": str(tmp_path / "gate"), "log": str(tmp_path / "log")}
+    given = {"gate": str(tmp_path / "gate"), "log": str(tmp_path / "log"), "seconds": 50.0}
     cancelled = []
     (theirs,) = sent(
         emulator,
@@ -149,7 +149,7 @@ def test_a_client_that_waits_sees_a_result_that_comes_later(vendor, ours, tmp_pa
     """A job that runs for a while."""
     endpoint = ours.deploy("wait_for")
     gate = tmp_path / "gate"
-    given = {"gate": str(gate), "log": str(tmp_path / "log")}
+    given = {"gate": str(gate), "log": str(tmp_path / "log"), "seconds": 50.0}
 
     def open_gate():
         while not (tmp_path / "log").exists():

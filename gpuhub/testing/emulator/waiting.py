@@ -22,6 +22,8 @@ __all__ = ["Pacer", "hold", "wait_until"]
 
 _SLICE_S = 0.02
 _LONGEST_S = 1.0
+_LONGEST_STEP_S = 0.25
+"""Of clock time beside real time: a machine that was busy elsewhere lets none leap."""
 _STEP_S = 1e-6
 """Past what is due: a sum of floats may stop short of it."""
 
@@ -132,8 +134,8 @@ class Pacer:
                 began = time.monotonic()
                 waits = bool(self._site.waiting)
                 await asyncio.wait([changed], timeout=_SLICE_S if waits else None)
-                if waits and not changed.done():
-                    self._advance(time.monotonic() - began)
+                if waits and self._site.waiting and not changed.done():
+                    self._advance(min(time.monotonic() - began, _LONGEST_STEP_S))
             else:
                 if step > self._leap_s:
                     await asyncio.wait([changed], timeout=self._patience_s)

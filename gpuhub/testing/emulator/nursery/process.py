@@ -59,7 +59,7 @@ class Forker:
             if self._orders in ready and not self._take_order():
                 break
         for pid in self._children:
-            _kill(pid)
+            _end(pid)
 
     def _take_order(self) -> bool:
         try:
@@ -76,7 +76,7 @@ class Forker:
         if "kill" in order:
             for pid, name in self._children.items():
                 if name == order["kill"]:
-                    _kill(pid)
+                    _end(pid)
             return True
         pid = os.fork()
         if pid == 0:
@@ -131,6 +131,12 @@ class Forker:
 def _kill(pid: int) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+
+
+def _end(pid: int) -> None:
+    """Kill a child, also one that has no group of its own yet."""
+    _kill(pid)
+    os.kill(pid, signal.SIGKILL)
 
 
 def _loaded(path: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,6 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 __all__ = ["WorkerProcess", "free_port", "kill_group"]
+
+_PORTS = range(20_000, 32_000)
+_PORT_TRIES = 100
 
 
 class WorkerProcess:
@@ -90,7 +94,16 @@ def kill_group(pid: int) -> None:
 
 
 def free_port() -> int:
-    """Give a port of 127.0.0.1 that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Give a port of 127.0.0.1 that nobody listens on.
+
+    It is none of those that a system gives to connections: they take it not meanwhile.
+
+    Raises:
+        OSError: There is none.
+    """
+    for _ in range(_PORT_TRIES):
+        port = secrets.choice(_PORTS)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GrpcServer"]
 
-_START_S = 10.0
+_START_S = 30.0
 _CUT_TURNS = 5
 """Of the loop, until what is cut is gone, and what was accepted is cut."""
 

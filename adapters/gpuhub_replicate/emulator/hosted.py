@@ -148,7 +148,7 @@ def _transcript(inputs: dict[str, Any]) -> dict[str, Any]:
 
     if not inputs["audio"].startswith(("http://127.0.0.1:", "data:")):
         raise ValueError("an emulator reaches nothing but this machine")
-    with urllib.request.urlopen(inputs["audio"], timeout=10) as answer:  # noqa: S310 - see above
+    with urllib.request.urlopen(inputs["audio"], timeout=30) as answer:  # noqa: S310 - see above
         text = answer.read().decode("utf-8", "replace")
     return {
         "transcription": text,

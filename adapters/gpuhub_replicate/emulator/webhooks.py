@@ -22,7 +22,7 @@ __all__ = ["Webhooks", "signature"]
 
 _LOOPBACK = "http://127.0.0.1:"
 _TRIES = 3
-_ANSWER_S = 5.0
+_ANSWER_S = 30.0
 _OFTEN = ("output", "logs")
 
 

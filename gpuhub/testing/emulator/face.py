@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EmulatorFace", "folder_for", "remove_folder"]
 
-_LOOK_S, _PATIENCE_S = 0.01, 2.0
+_LOOK_S, _PATIENCE_S = 0.01, 10.0
 
 AnySite = TypeVar("AnySite", bound=EmulatorSite)
 
@@ -123,7 +123,7 @@ def folder_for(provider: str) -> Path:
 
 
 def remove_folder(folder: Path) -> None:
-    """Remove what workers leave; one that is just being killed may still write, for 2 s."""
+    """Remove what workers leave; one that is just being killed may still write, for 10 s."""
     ends = time.monotonic() + _PATIENCE_S
     while folder.exists():
         shutil.rmtree(folder, ignore_errors=True)

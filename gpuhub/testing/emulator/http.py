@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HttpEmulator", "listening"]
 
-_START_S = 10.0
+_START_S = 30.0
 
 _NO_WEBSOCKETS: Mapping[str, Any] = {"ws": "none"}
 _WEBSOCKETS: Mapping[str, Any] = {

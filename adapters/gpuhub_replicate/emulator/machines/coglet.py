@@ -24,7 +24,7 @@ __all__ = ["CogletMachine"]
 
 _LOOK_S = 0.02
 _ANSWER_S = 30.0
-_BUSY_TRIES = 100
+_BUSY_TRIES = 1500
 _EVENTS = ["start", "output", "logs", "completed"]
 _DIED = "Worker crashed"
 

@@ -241,8 +241,7 @@ class _OnThread(_Running):
             self._stopped_at = time.monotonic()
             self._reason = reason
             if self._thread is not None:
-                kind = ctypes.py_object(type(reason))
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), kind)
+                _raise_in(self._thread, type(reason))
 
     def _run(self) -> Any:
         with self._lock:
@@ -252,8 +251,20 @@ class _OnThread(_Running):
         try:
             return self._function()
         finally:
-            with self._lock:
-                self._thread = None
+            while True:  # it may be told to stop just here: the thread's next call is another one
+                try:
+                    with self._lock:
+                        self._thread = None
+                    break
+                except (CallTimedOut, CallerGone):
+                    pass
+            _raise_in(threading.get_ident(), None)
+
+
+def _raise_in(thread: int, kind: type[Exception] | None) -> None:
+    """Have a thread raise an exception, or take back one that it has not raised yet."""
+    raised = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
 
 
 def _forget(future: asyncio.Future[Any]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from concurrent.futures import Future
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -142,6 +143,32 @@ def test_a_call_that_is_stopped_in_the_moment_it_begins():
     with pytest.raises(CallerGone, match="left"):
         pool.run()
     assert ran == []
+
+
+def test_a_call_that_is_stopped_in_the_moment_it_ends():
+    """Its result stands, and nothing is raised in the thread's next call."""
+
+    class Late:
+        entered = 0
+
+        def __enter__(self):
+            self.entered += 1
+            if self.entered == 2:  # as what another thread raises here
+                raise CallerGone("left")
+
+        def __exit__(self, *_):
+            return None
+
+    with ThreadPoolExecutor(1) as pool:
+        gate = threading.Event()
+        pool.submit(gate.wait, 30)
+        call = _OnThread(pool, lambda: "it")
+        lock: Any = Late()
+        call._lock = lock
+        gate.set()
+        assert call.future.result(30) == "it"
+        call.stop(CallerGone("left"))
+        assert pool.submit(lambda: "next").result(30) == "next"
 
 
 @pytest.mark.parametrize("name", ["later", "spin"])

@@ -146,7 +146,7 @@ class CogletMachine:
     def _health(self) -> dict[str, Any]:
         try:
             status, body = self._ask("GET", "/health-check", b"")
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return {}
         return dict(json.loads(body)) if status == 200 else {}
 

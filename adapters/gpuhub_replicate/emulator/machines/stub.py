@@ -170,24 +170,26 @@ class Worker:
     def _perform(self, name: str, inputs: dict[str, Any]) -> None:
         _current.set(name)
         words = "Prediction failed: "
+        ended: dict[str, Any]
         try:
-            self._begin(name)
-            output = self._method(**conversion.arguments(self._method, inputs))
-            if inspect.isgenerator(output):
-                words = "Generator iteration error: "
-                for item in output:
-                    self._channel.send(item=name, value=conversion.encoded(item))
-                output = []
-            else:
-                output = conversion.encoded(output)
+            try:
+                self._begin(name)
+                output = self._method(**conversion.arguments(self._method, inputs))
+                if inspect.isgenerator(output):
+                    words = "Generator iteration error: "
+                    for item in output:
+                        self._channel.send(item=name, value=conversion.encoded(item))
+                    output = []
+                ended = {"status": "succeeded", "output": conversion.encoded(output)}
+            except cog.CancelationException:
+                raise
+            except BaseException as error:  # noqa: BLE001 - the user's
+                ended = {"status": "failed", "error": words + _words(error)}
             self._stop()
-            self._done(name, "succeeded", output)
-        except cog.CancelationException:
+        except cog.CancelationException:  # out of the user's code, or just after it
             self._stop()
-            self._done(name, "canceled")
-        except BaseException as error:  # noqa: BLE001 - the user's
-            self._stop()
-            self._done(name, "failed", error=words + _words(error))
+            ended = {"status": "canceled"}
+        self._done(name, **ended)
         _current.set("")
 
     # Coroutines and asynchronous generators: as many as come

@@ -35,7 +35,8 @@ REFUSED: Mapping[str, Mapping[str, list[str]]] = json.loads(
 )
 """By provider and function: the settings for which it is refused before anything is sent."""
 
-PASSED = ("CI", "PATH", "UV", "UV_OFFLINE")
+PASSED = ("CI", "PATH", "UV", "SSL_CERT_")
+"""Beginnings of the variables that gpuhub, and the uv it starts, see of this machine's."""
 CACHES = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 UV_CACHE = os.environ.get("UV_CACHE_DIR") or str(CACHES / "uv")
 """Without a network, wheels for an image come from there; asked before tests change HOME."""
@@ -75,7 +76,7 @@ def answers(folder: Path, provider: str, variables: Mapping[str, str]) -> dict[s
     if not app.exists():
         shutil.copytree(APP, app, ignore=shutil.ignore_patterns(".gpuhub", "__pycache__"))
     environment = {
-        **{name: os.environ[name] for name in PASSED if name in os.environ},
+        **{name: value for name, value in os.environ.items() if name.startswith(PASSED)},
         "HOME": str(folder),
         "UV_CACHE_DIR": UV_CACHE,
         "TRIAGE_KEY": SECRET,

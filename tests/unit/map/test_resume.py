@@ -140,12 +140,15 @@ def took_to_end(project: Path) -> float:
         file.unlink()
     log = project / "executed.txt"
     log.write_bytes(b"")
-    process = start(project, 10_000_000)
-    until(lambda: process.poll() is not None or log.read_bytes().count(b"\n") > 100, 60)
-    sent = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
-    took = time.monotonic() - sent
+    with start(project, 10_000_000) as process:
+        try:
+            until(lambda: process.poll() is not None or log.read_bytes().count(b"\n") > 100, 60)
+            sent = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            output, _ = process.communicate(timeout=60)
+            took = time.monotonic() - sent
+        finally:
+            process.kill()  # what does not hear Ctrl-C would go on for hours
     assert process.returncode != 0, output
     assert output.count("Traceback") == 1
     assert "KeyboardInterrupt" in output

@@ -430,9 +430,21 @@ def test_two_providers_share_nothing(make_lab) -> None:
     assert other.cloud.billed_seconds.total == 0
 
 
+class Gate(threading.Event):
+    """One that tells when a call's code has come to it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reached = threading.Event()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.reached.set()
+        return super().wait(timeout)
+
+
 def test_stopping_the_provider_ends_who_waits_for_a_turn(lab) -> None:
     """No thread stays behind when a test's provider goes away."""
-    lab.functions.GATES["held"] = gate = threading.Event()
+    lab.functions.GATES["held"] = gate = Gate()
     ref = lab.deploy("gate", scaling=Scaling(max_workers=1))
     threads = [
         threading.Thread(target=lab.submit, args=(ref,), kwargs={"name": "held"}) for _ in range(2)
@@ -440,6 +452,7 @@ def test_stopping_the_provider_ends_who_waits_for_a_turn(lab) -> None:
     for thread in threads:
         thread.start()
     until(lambda: (lab.status(ref).in_flight, lab.status(ref).queue_depth) == (1, 1), 30)
+    assert gate.reached.wait(30)  # a call that was only given to a worker ends as well
     lab.cloud.stop()
     until(lambda: sum(thread.is_alive() for thread in threads) == 1, 30)
     gate.set()
@@ -459,8 +472,8 @@ def test_a_provider_that_was_shut_down_takes_no_call(lab) -> None:
 def test_a_cold_start_does_not_carry_running_code_past_its_timeout(lab) -> None:
     """Virtual time waits for code that really runs."""
     gates = lab.functions.GATES
-    gates["first"], gates["second"] = threading.Event(), threading.Event()
-    gates["second"].set()
+    gates["first"], gates["second"] = first, second = Gate(), Gate()
+    second.set()
     lab.cloud.fail(Fault("cold_start", delay_s=1.0), on="submit", times=1)
     ref = lab.deploy("gate", timeout=50, options={"mock": {"cold_start_s": 600.0}})
     ended = {}
@@ -470,7 +483,7 @@ def test_a_cold_start_does_not_carry_running_code_past_its_timeout(lab) -> None:
 
     threads = [threading.Thread(target=call, args=(name,)) for name in ("first", "second")]
     threads[0].start()
-    until(lambda: lab.status(ref).in_flight == 1, 30)
+    assert first.reached.wait(30)
     threads[1].start()
     until(lambda: lab.status(ref).workers.starting == 1, 30)
     threads[1].join(0.1)  # in which it would move the clock

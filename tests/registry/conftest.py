@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import random
 import shutil
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from gpuhub import _drive
 from gpuhub._http import Connections
 from gpuhub.adapter import AdapterInfo
 from gpuhub.settings import ProviderSettings
+from gpuhub.testing.emulator.processes import free_port
 
 # docker-registry reads bcrypt only; the password is «open-sesame».
 HTPASSWD = "ann:$2b$04$cfc8qirCjPdHewHo/8FQfeNRsXrYoWz4rCcZdK9R3c8zJFuzLDyw.\n"
@@ -125,18 +124,6 @@ storage:
 http: {{addr: "{address}", relativeurls: false}}
 {auth.format(folder=folder)}
 """
-
-
-def free_port() -> int:
-    """Give a port that nothing listens on, below those that the system gives to connections.
-
-    One of those may be given to somebody else before the registry takes it.
-    """
-    for port in random.sample(range(20_000, 32_000), 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 def wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:

@@ -93,17 +93,21 @@ def kill_group(pid: int) -> None:
         os.killpg(pid, signal.SIGKILL)
 
 
-def free_port() -> int:
-    """Give a port of 127.0.0.1 that nobody listens on.
+def free_port(count: int = 1) -> int:
+    """Give a port of 127.0.0.1 that nobody listens on, below those a system gives to connections.
 
-    It is none of those that a system gives to connections: they take it not meanwhile.
+    One of those may be given to somebody else before it is taken.
+
+    Args:
+        count: How many are needed, one after another.
 
     Raises:
         OSError: There is none.
     """
     for _ in range(_PORT_TRIES):
-        port = secrets.choice(_PORTS)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            return port
+        first = secrets.choice(_PORTS)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as probes:
+            for port in range(first, first + count):
+                probes.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
     raise OSError("no port is free")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ import pytest
 from watchfiles import Change
 
 from gpuhub.cli.serving.loop import SourceFilter
+from gpuhub.testing.emulator.processes import free_port
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -98,26 +97,13 @@ def until(look):
     return found
 
 
-def two_free_ports() -> int:
-    """The first of two ports for a loop, below those that the system gives to connections.
-
-    One of those may be given to somebody else before the loop takes it, a second later.
-    """
-    for port in random.sample(range(20_000, 32_000, 2), 100):
-        with socket.socket() as first, socket.socket() as second, suppress(OSError):
-            first.bind(("127.0.0.1", port))
-            second.bind(("127.0.0.1", port + 1))
-            return port
-    raise AssertionError("no two ports are free")
-
-
 @pytest.fixture
 def serving(project):
     """Start loops; end those still running."""
     started: list[Serving] = []
 
     def start(*targets: str) -> Serving:
-        started.append(Serving(project, two_free_ports(), *targets))
+        started.append(Serving(project, free_port(2), *targets))
         return started[-1]
 
     yield start

@@ -202,15 +202,12 @@ def test_leaving_closes_the_iterator(connect):
     assert items.closed.is_set()
 
 
-@on_loops
-def test_cancel_during_a_step_closes_afterwards(connect):
-    """A cancel does not wait for the blocked step; the iterator is closed once that ends."""
-    client, items = connect(), Items()
-    items.hold = threading.Event()
+def cancel_and_close(client, items, reached):
+    """Cancel an iteration at some point: it does not wait for the step, whose end closes it."""
 
     async def use(io):
         task = asyncio.create_task(listed(io.iterate(items.make)))
-        while not items.held.is_set():  # noqa: ASYNC110 - set on another thread
+        while not reached.is_set():  # noqa: ASYNC110 - set on another thread
             await asyncio.sleep(0.005)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -220,6 +217,15 @@ def test_cancel_during_a_step_closes_afterwards(connect):
     client.do(use)
     items.hold.set()
     assert items.closed.wait(30)
+
+
+@on_loops
+def test_cancel_during_a_step_closes_afterwards(connect):
+    """A cancel does not wait for the blocked step; the iterator is closed once that ends."""
+    client, items = connect(), Items()
+    items.hold = threading.Event()
+
+    cancel_and_close(client, items, items.held)
 
 
 @on_loops
@@ -243,18 +249,7 @@ def test_cancel_before_a_step_has_begun_does_not_wait_for_it(connect, monkeypatc
     monkeypatch.setattr(_Steps, "next", late)
     monkeypatch.setattr(_Steps, "close", later)
 
-    async def use(io):
-        task = asyncio.create_task(listed(io.iterate(items.make)))
-        while not at_step.is_set():  # noqa: ASYNC110 - set on another thread
-            await asyncio.sleep(0.005)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert not items.closed.is_set()
-
-    client.do(use)
-    items.hold.set()
-    assert items.closed.wait(30)
+    cancel_and_close(client, items, at_step)
 
 
 def test_sleep_is_the_clocks(connect):

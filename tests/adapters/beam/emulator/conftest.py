@@ -18,6 +18,8 @@ import pytest
 from gpuhub_beam.emulator import BeamEmulator, EmulatorOptions
 from tests.adapters.waiting import until
 
+OPEN: dict[str, Any] = {"proxy": None, "open_timeout": 50}
+"""How clients open websockets."""
 CODE = textwrap.dedent(
     '''
     import asyncio, os, time

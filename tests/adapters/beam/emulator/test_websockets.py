@@ -19,12 +19,11 @@ from websockets.sync.connection import Connection
 from gpuhub.testing.emulator import Fault
 from gpuhub.testing.emulator.clocks import SystemClock
 from gpuhub_beam.emulator import BeamEmulator, EmulatorOptions
-from tests.adapters.beam.emulator.conftest import Background, Cluster, archive, scaler
+from tests.adapters.beam.emulator.conftest import OPEN, Background, Cluster, archive, scaler
 from tests.adapters.beam.emulator.websocket_app import CODE
 from tests.adapters.waiting import until
 
 TOKEN = {"Authorization": "Bearer made-up"}
-OPEN: dict[str, Any] = {"proxy": None, "open_timeout": 50}
 
 
 class Site:

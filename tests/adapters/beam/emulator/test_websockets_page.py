@@ -6,7 +6,6 @@ import importlib
 import re
 import sys
 from types import ModuleType
-from typing import Any
 
 import pytest
 from websockets.exceptions import ConnectionClosed
@@ -14,12 +13,12 @@ from websockets.sync.client import connect
 
 import gpuhub
 from gpuhub_beam.emulator import BeamEmulator
+from tests.adapters.beam.emulator.conftest import OPEN
 from tests.adapters.pages import page_of
 from tests.adapters.waiting import until
 
 BLOCK = re.compile(r"^```python\n(@gpuhub\.web.*?)^```", re.DOTALL | re.MULTILINE)
 NAME = "websockets_page"
-OPEN: dict[str, Any] = {"proxy": None, "open_timeout": 50}
 
 
 @pytest.fixture

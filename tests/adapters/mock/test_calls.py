@@ -129,7 +129,7 @@ def test_a_spawned_call_runs_when_time_passes(lab) -> None:
 def test_asking_again_and_again_lets_time_pass(lab) -> None:
     """A loop over the state comes to an end, though nobody moves the clock."""
     call = lab.spawn(lab.deploy("add"), x=2)
-    until(lambda: lab.poll(call).phase.is_terminal, 30)
+    until(lambda: lab.poll(call).phase.is_terminal)
 
 
 def test_a_queued_call_is_cancelled_for_certain(lab) -> None:
@@ -451,10 +451,10 @@ def test_stopping_the_provider_ends_who_waits_for_a_turn(lab) -> None:
     ]
     for thread in threads:
         thread.start()
-    until(lambda: (lab.status(ref).in_flight, lab.status(ref).queue_depth) == (1, 1), 30)
+    until(lambda: (lab.status(ref).in_flight, lab.status(ref).queue_depth) == (1, 1))
     assert gate.reached.wait(30)  # a call that was only given to a worker ends as well
     lab.cloud.stop()
-    until(lambda: sum(thread.is_alive() for thread in threads) == 1, 30)
+    until(lambda: sum(thread.is_alive() for thread in threads) == 1)
     gate.set()
     for thread in threads:
         thread.join(30)
@@ -485,7 +485,7 @@ def test_a_cold_start_does_not_carry_running_code_past_its_timeout(lab) -> None:
     threads[0].start()
     assert first.reached.wait(30)
     threads[1].start()
-    until(lambda: lab.status(ref).workers.starting == 1, 30)
+    until(lambda: lab.status(ref).workers.starting == 1)
     threads[1].join(0.1)  # in which it would move the clock
     gates["first"].set()
     for thread in threads:

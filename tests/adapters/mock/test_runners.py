@@ -73,7 +73,7 @@ def test_a_process_streams_and_logs(make_lab) -> None:
     assert [c.get("result") for c in lab.stream(lab.deploy("count"), number=3)] == [0, 1, 2, None]
     ref = lab.deploy("shout")
     lab.submit(ref, text="héllo")
-    until(lambda: {"héllo", "héllo!"} <= set(lab.messages(ref)), 30)
+    until(lambda: {"héllo", "héllo!"} <= set(lab.messages(ref)))
 
 
 @PROCESSES
@@ -96,7 +96,7 @@ def test_a_running_process_is_killed(make_lab) -> None:
     assert lab.submit(ref, 60, seconds=50).phase is Phase.TIMED_OUT
     ref = lab.deploy("nap")
     call = lab.spawn(ref, seconds=50)
-    until(lambda: lab.poll(call).phase is Phase.RUNNING, 30)
+    until(lambda: lab.poll(call).phase is Phase.RUNNING)
     receipt = lab.run(lab.adapter.cancel(lab.io, call))
     assert receipt is CancelReceipt.CONFIRMED_TERMINAL
     assert lab.poll(call).phase is Phase.CANCELLED
@@ -207,10 +207,10 @@ def test_logs_can_be_followed(lab) -> None:
 
     follower = threading.Thread(target=follow)
     follower.start()
-    until(lambda: seen, 30)
+    until(lambda: seen)
     assert "tick" not in seen
     lab.submit(ref)
-    until(lambda: "tick" in seen, 30)
+    until(lambda: "tick" in seen)
     assert follower.is_alive()
     lab.run(lab.adapter.delete(lab.io, ref))
     follower.join(30)
@@ -283,7 +283,7 @@ def test_real_clocks(make_lab, make_clock, rate) -> None:
     assert state.queued_s is not None
     # Sums of floats. By the wrong clock the scaled start would take 25 s.
     assert 0.049 * rate <= state.queued_s < 20 * rate
-    until(lambda: not lab.cloud._site.meter.running(), 30)
+    until(lambda: not lab.cloud._site.meter.running())
     assert lab.cloud.billed_seconds.total >= 0.149 * rate
 
 
@@ -291,7 +291,7 @@ def test_spawned_calls_run_by_themselves_in_real_time(make_lab) -> None:
     """Nobody has to ask."""
     lab = make_lab(clock=SystemClock(), cold_start_s=0.02)
     lab.spawn(lab.deploy("add"), x=1)
-    until(lambda: list(lab.cloud.executions.values()) == [1], 30)
+    until(lambda: list(lab.cloud.executions.values()) == [1])
 
 
 def _await_end(process: int) -> None:
@@ -302,4 +302,4 @@ def _await_end(process: int) -> None:
             return True
         return False
 
-    until(is_gone, 30)
+    until(is_gone)

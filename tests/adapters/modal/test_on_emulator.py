@@ -304,7 +304,7 @@ def test_cancelling_a_run(make_emulator, open_workspace, shop, tmp_path, name):
     began = tmp_path / "began"
     call = endpoint.spawn(str(began), 30)
     emulator.clock.advance(10)  # a cold start
-    until(lambda: call.state() and began.exists(), 30)
+    until(lambda: call.state() and began.exists())
     assert call.cancel() in ("confirmed_terminal", "provider_ack")
     with pytest.raises(CallCancelled):
         call.result(timeout=600)

@@ -178,7 +178,7 @@ def test_stopping_early_leaves_no_thread(app, mock):
     def left():
         return [each for each in set(threading.enumerate()) - others if each.name == "gpuhub-map"]
 
-    until(lambda: not left(), 30)
+    until(lambda: not left())
     assert len(app.SEEN) < 100
 
 

@@ -168,7 +168,7 @@ class Account:
 
     def ended(self, prediction: dict[str, Any]) -> dict[str, Any]:
         """Ask about a prediction until it has ended."""
-        until(lambda: self.get(prediction)["status"] not in ("starting", "processing"), 30)
+        until(lambda: self.get(prediction)["status"] not in ("starting", "processing"))
         return self.get(prediction)
 
 

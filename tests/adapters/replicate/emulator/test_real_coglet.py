@@ -196,7 +196,7 @@ def test_a_running_prediction_is_cancelled(account, tmp_path):
     deployed = account.deployment(GATED)
     running = deployed.begin(str(tmp_path / "never"))
     account.emulator.clock.advance(1)
-    until((tmp_path / "never.began").exists, 30)
+    until((tmp_path / "never.began").exists)
     account.http.post(f"predictions/{running['id']}/cancel")
     (tmp_path / "gate").touch()
     assert deployed.run(str(tmp_path / "gate"))["output"] == "opened"

@@ -109,7 +109,7 @@ class Endpoint:
 
     def ended(self, job: str) -> dict[str, Any]:
         """Ask about a job until it has ended."""
-        until(lambda: self.status(job)["status"] not in ("IN_QUEUE", "IN_PROGRESS"), 30)
+        until(lambda: self.status(job)["status"] not in ("IN_QUEUE", "IN_PROGRESS"))
         return self.status(job)
 
     def workers(self) -> list[dict[str, Any]]:

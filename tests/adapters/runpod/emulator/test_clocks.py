@@ -34,7 +34,7 @@ def test_real_time(on):
     began = time.monotonic()
     assert endpoint.runsync()["output"] == {"x": 1}
     assert time.monotonic() - began >= 0.1
-    until(lambda: endpoint.states() == [], 30)
+    until(lambda: endpoint.states() == [])
     took = time.monotonic() - began
     assert 1.09 <= account.emulator.billed_seconds.total <= took  # a sum of floats
 
@@ -44,7 +44,7 @@ def test_fast_time(on):
     account = on(ScaledClock(50))
     endpoint = account.endpoint(workers={"idleTimeout": 20}, timeout=3_600_000)
     assert endpoint.ended(endpoint.run())["delayTime"] >= 3000
-    until(lambda: endpoint.states() == [], 30)
+    until(lambda: endpoint.states() == [])
 
 
 def test_virtual_time_moves_only_for_who_waits(on):

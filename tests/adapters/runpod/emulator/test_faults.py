@@ -127,7 +127,7 @@ def test_a_worker_dies_within_a_stream(account, clock):
     account.emulator.fail("crash", on="stream")
     job = endpoint.run()
     clock.advance(3)
-    until(lambda: endpoint.status(job)["status"] == "FAILED", 30)
+    until(lambda: endpoint.status(job)["status"] == "FAILED")
     items = endpoint.send("GET", f"stream/{job}").json()["stream"]
     assert [item["output"] for item in items] == [0]
 

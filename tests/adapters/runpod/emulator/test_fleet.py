@@ -86,8 +86,8 @@ def test_waiting_jobs_start_more_workers(account, clock, tmp_path):
     clock.advance(0.2)
     assert len(endpoint.workers()) == 2
     clock.advance(60)
-    until(lambda: endpoint.states() == ["RUNNING", "RUNNING"], 30)
-    until(lambda: began(tmp_path) == 2, 30)
+    until(lambda: endpoint.states() == ["RUNNING", "RUNNING"])
+    until(lambda: began(tmp_path) == 2)
     assert began(tmp_path) == 2
     (tmp_path / "gate").touch()
     assert {endpoint.ended(job)["status"] for job in jobs} == {"COMPLETED"}
@@ -188,7 +188,7 @@ def test_a_new_release_lets_busy_workers_finish(account, clock, tmp_path):
     endpoint = account.endpoint(GATED, workers={"max": 2})
     old = endpoint.run(gated(tmp_path))
     clock.advance(3)
-    until(lambda: began(tmp_path) == 1, 30)
+    until(lambda: began(tmp_path) == 1)
     endpoint.patch(env={**endpoint.made["env"], "RELEASE": "2"})
     (worker,) = endpoint.workers()
     assert (worker["isStale"], worker["version"]) == (True, 1)
@@ -196,7 +196,7 @@ def test_a_new_release_lets_busy_workers_finish(account, clock, tmp_path):
     assert (rollout["inProgress"], rollout["percentOnLatest"]) == (True, 0)
     new = endpoint.run(gated(tmp_path))
     clock.advance(10)
-    until(lambda: began(tmp_path) == 2, 30)
+    until(lambda: began(tmp_path) == 2)
     (tmp_path / "gate").touch()
     assert endpoint.ended(old)["output"] == "1"
     assert endpoint.ended(new)["output"] == "2"
@@ -237,8 +237,8 @@ def test_code_that_ends_again_and_again_is_unhealthy(account, clock):
     job = endpoint.run()
     for _ in range(3):
         clock.advance(3)
-        until(lambda: not endpoint.state.pending_boot_s() or endpoint.states() == ["UNHEALTHY"], 30)
-    until(lambda: endpoint.states() == ["UNHEALTHY"], 30)
+        until(lambda: not endpoint.state.pending_boot_s() or endpoint.states() == ["UNHEALTHY"])
+    until(lambda: endpoint.states() == ["UNHEALTHY"])
     assert endpoint.log().count("container exited with code 3") == 3
     assert endpoint.status(job)["status"] == "IN_QUEUE"
     before = account.emulator.billed_seconds.total
@@ -258,7 +258,7 @@ def test_a_variable_has_a_limit(account, clock, variable, starts):
     if starts:
         assert endpoint.ended(job)["status"] == "COMPLETED"
         return
-    until(lambda: endpoint.states() == ["UNHEALTHY"], 30)
+    until(lambda: endpoint.states() == ["UNHEALTHY"])
     assert "argument list too long" in endpoint.log()
 
 
@@ -267,7 +267,7 @@ def test_all_variables_together_have_a_limit(account, clock):
     env = {f"PART_{number}": "x" * 120_000 for number in range(18)}
     endpoint = account.endpoint(env=env, workers={"max": 1})
     endpoint.run()
-    until(lambda: endpoint.states() == ["UNHEALTHY"], 30)
+    until(lambda: endpoint.states() == ["UNHEALTHY"])
 
 
 def test_a_worker_that_is_killed_fails_its_job_once(account, clock, tmp_path):
@@ -275,7 +275,7 @@ def test_a_worker_that_is_killed_fails_its_job_once(account, clock, tmp_path):
     endpoint = account.endpoint(GATED, workers={"max": 1, "idleTimeout": 60})
     job = endpoint.run(gated(tmp_path))
     clock.advance(3)
-    until(lambda: began(tmp_path) == 1, 30)
+    until(lambda: began(tmp_path) == 1)
     account.emulator.kill_worker(endpoint.workers()[0]["id"])
     ended = endpoint.status(job)
     assert (ended["status"], ended["error"]) == ("FAILED", "job timed out after 1 retries")
@@ -304,7 +304,7 @@ def test_a_process_that_dies_by_itself_is_noticed(account, clock, tmp_path):
     )
     job = endpoint.run()
     clock.advance(3)
-    until(lambda: endpoint.status(job)["status"] == "FAILED", 30)
+    until(lambda: endpoint.status(job)["status"] == "FAILED")
     assert "container exited with code -9" in endpoint.log()
 
 
@@ -323,7 +323,7 @@ def test_processes_end_with_their_worker(account, clock):
     os.kill(child, 0)
     clock.advance(30)
     assert endpoint.workers() == []
-    until(lambda: is_gone(child), 30)
+    until(lambda: is_gone(child))
 
 
 def is_gone(pid):
@@ -345,7 +345,7 @@ def test_deleting_ends_everything(account, clock):
     clock.advance(600)
     assert account.emulator.billed_seconds.total == before
     assert account.emulator.orphans() == []
-    until(lambda: is_gone(pid), 30)
+    until(lambda: is_gone(pid))
 
 
 def test_two_endpoints_of_one_name_are_an_orphan(account):
@@ -405,4 +405,4 @@ def test_signals_reach_no_other_process(account):
     pid = endpoint.runsync()["output"]
     assert os.getsid(pid) == pid
     os.kill(pid, signal.SIGKILL)
-    until(lambda: "exited with code -9" in endpoint.log(), 30)
+    until(lambda: "exited with code -9" in endpoint.log())

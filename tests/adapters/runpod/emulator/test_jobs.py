@@ -174,11 +174,11 @@ def test_a_running_job_is_cancelled_in_its_worker(account, clock):
     endpoint = account.endpoint(SLOW, workers={"max": 1, "idleTimeout": 600})
     job = endpoint.run()
     clock.advance(3)
-    until(lambda: endpoint.status(job)["status"] == "IN_PROGRESS", 30)
+    until(lambda: endpoint.status(job)["status"] == "IN_PROGRESS")
     endpoint.send("POST", f"cancel/{job}")
     assert endpoint.status(job)["status"] == "CANCELLED"
     following = endpoint.run()
-    until(lambda: endpoint.status(following)["status"] == "IN_PROGRESS", 30)
+    until(lambda: endpoint.status(following)["status"] == "IN_PROGRESS")
     assert len(endpoint.workers()) == 1
 
 
@@ -207,7 +207,7 @@ def test_a_queue_is_purged(account, clock):
     running = endpoint.run()
     clock.advance(3)
     waiting = [endpoint.run() for _ in range(3)]
-    until(lambda: endpoint.status(running)["status"] == "IN_PROGRESS", 30)
+    until(lambda: endpoint.status(running)["status"] == "IN_PROGRESS")
     answer = endpoint.send("POST", "purge-queue").json()
     assert answer == {"removed": 3, "status": "completed"}
     assert {endpoint.status(job)["status"] for job in waiting} == {"CANCELLED"}
@@ -266,7 +266,7 @@ def test_progress_is_shown_until_the_result(account, clock, tmp_path):
     gate = tmp_path / "gate"
     job = endpoint.run({"gate": str(gate)})
     clock.advance(3)
-    until(lambda: endpoint.status(job).get("output") == "half way", 30)
+    until(lambda: endpoint.status(job).get("output") == "half way")
     assert endpoint.status(job)["status"] == "IN_PROGRESS"
     gate.touch()
     assert endpoint.ended(job)["output"] == "whole way"
@@ -298,7 +298,7 @@ def test_the_data_plane_has_limits_too(account, clock):
 def test_the_end_is_told_to_a_webhook(account, receiver):
     """The job as ``/status`` shows it, POSTed."""
     job = account.endpoint().runsync(webhook=receiver.url)["id"]
-    until(lambda: receiver.got, 30)
+    until(lambda: receiver.got)
     told = json.loads(receiver.got[0][1])
     assert (told["id"], told["output"]) == (job, {"x": 1})
 

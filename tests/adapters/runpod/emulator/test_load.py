@@ -53,7 +53,7 @@ def test_eight_jobs_at_once_in_one_worker(account, clock):
     endpoint = account.endpoint(TOGETHER, concurrency=8, workers={"max": 1, "idleTimeout": 600})
     jobs = [endpoint.run({"wanted": 8}) for _ in range(8)]
     clock.advance(3)
-    until(lambda: all(endpoint.status(job)["status"] == "COMPLETED" for job in jobs), 30)
+    until(lambda: all(endpoint.status(job)["status"] == "COMPLETED" for job in jobs))
     assert {endpoint.status(job)["workerId"] for job in jobs} == {endpoint.workers()[0]["id"]}
 
 

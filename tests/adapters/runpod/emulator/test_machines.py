@@ -158,7 +158,7 @@ def test_a_command_that_is_not_there(account):
     fields = body(args="no-such-command --at all", workers={"max": 1})
     endpoint = Endpoint(account, account.created(**fields))
     endpoint.run()
-    until(lambda: endpoint.states() == ["UNHEALTHY"], 30)
+    until(lambda: endpoint.states() == ["UNHEALTHY"])
     assert "exec no-such-command: no such file" in endpoint.log()
 
 
